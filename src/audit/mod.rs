@@ -1,0 +1,5 @@
+//! [`Environment`], [`ModuleGraph`] and hooks → findings.
+
+pub mod finding;
+
+pub use finding::{Evidence, Finding, Severity};

@@ -1,0 +1,114 @@
+//! `packproof.toml`, or `[tool.packproof]` in `pyproject.toml` → [`Config`].
+//!
+//! [`raw`] is what serde reads, spans kept; [`Config`] is what the other stages take: validated, paths absolute,
+//! arguments of the command line laid over it.
+
+pub mod raw;
+
+use std::path::PathBuf;
+
+use globset::GlobSet;
+
+use crate::names::{DistName, ModuleName};
+
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The project's folder, absolute. Paths below are absolute too, unless they say otherwise.
+    pub root: PathBuf,
+    pub runner: Runner,
+    pub environment: EnvironmentSource,
+    pub audit: Audit,
+    pub smoke: Smoke,
+    pub start: Option<Start>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Runner {
+    pub name: String,
+    pub entry: Entry,
+    /// Further folders on `sys.path`, before the standard library, as `PYTHONPATH` would put them there.
+    pub path: Vec<PathBuf>,
+    /// Globs relative to the root.
+    pub include: GlobSet,
+    pub exclude: GlobSet,
+    pub hidden_imports: Vec<ModuleName>,
+    /// Folders with hooks of the project's own.
+    pub hooks: Vec<PathBuf>,
+    /// Whether `PACKPROOF=python` turns the artifact into its interpreter.
+    pub interpreter: bool,
+}
+
+/// What the artifact runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// `python main.py`
+    Script(PathBuf),
+    /// `python -m package`
+    Module(ModuleName),
+    /// `package.module:function`, as a console script calls it.
+    Function { module: ModuleName, function: String },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EnvironmentSource {
+    /// An existing interpreter, a virtual environment's as a rule.
+    Python(PathBuf),
+    Lock(Lock),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lock {
+    pub path: PathBuf,
+    /// `3.11`, or `3.11.7`
+    pub python_version: Option<String>,
+    /// Project folders that are installed editable.
+    pub editable: Vec<PathBuf>,
+    pub allow_sdist: Vec<DistName>,
+    /// Index URLs; empty: the installer's own.
+    pub indexes: Option<Vec<String>>,
+    pub find_links: Vec<PathBuf>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Audit {
+    /// `2.36`
+    pub max_glibc: Option<String>,
+    pub allow: Vec<Allowance>,
+}
+
+/// A finding that the project has looked at and takes as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowance {
+    pub code: String,
+    pub subject: String,
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Smoke {
+    pub imports: Vec<SmokeImport>,
+    pub scripts: Vec<PathBuf>,
+}
+
+/// `module:Name,Name`
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SmokeImport {
+    pub module: ModuleName,
+    pub names: Vec<String>,
+}
+
+/// How the proof starts the artifact as in production. `{tmp}` in any string stands for a folder of the probe's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Start {
+    pub args: Vec<String>,
+    pub env: Vec<(String, String)>,
+    /// Commands that run from the environment, in the project's folder, while the probe lasts.
+    pub with: Vec<String>,
+    /// Text in the output that says that the application is up.
+    pub ready: Option<String>,
+    /// Sent once it is ready, e.g. `SIGTERM`.
+    pub stop: String,
+    pub exit_code: i32,
+    /// Seconds, for each of getting ready and stopping.
+    pub timeout: u64,
+}

@@ -1,0 +1,41 @@
+//! packproof packs a Python application into one self-contained executable and proves that it works.
+//!
+//! The modules stand in the order that data takes through a build:
+//!
+//! ```text
+//! config       packproof.toml                         → Config
+//! environment  interpreter or lock file               → Environment
+//! graph        entry points + Environment             → ModuleGraph
+//! hooks        hooks/*.toml and the project's own     → Hooks
+//! audit        Environment, ModuleGraph               → findings
+//! native       ELF files                              → needed libraries, symbol versions, run paths
+//! layout       all of the above                       → Layout: which file lies where in the artifact
+//! pack         Layout                                 → the artifact
+//! format       what pack writes and launcher reads
+//! launcher     the artifact's own bytes               → a running Python
+//! verify       artifact + environment                 → Proof
+//! report       findings, layout, proof                → text, JSON
+//! commands     arguments → values → an exit code
+//! ```
+//!
+//! Each stage reads, then decides as a pure function over owned data, then writes. The launcher is the second
+//! binary of this package: it is built without the `tool` feature, from `format` and `launcher` alone.
+
+#[cfg(feature = "tool")]
+pub mod audit;
+#[cfg(feature = "tool")]
+pub mod config;
+#[cfg(feature = "tool")]
+pub mod environment;
+pub mod format;
+#[cfg(feature = "tool")]
+pub mod graph;
+pub mod launcher;
+#[cfg(feature = "tool")]
+pub mod layout;
+#[cfg(feature = "tool")]
+pub mod names;
+#[cfg(feature = "tool")]
+pub mod pack;
+#[cfg(feature = "tool")]
+pub mod verify;
