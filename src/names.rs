@@ -23,11 +23,7 @@ pub struct InvalidModuleName(String);
 
 impl ModuleName {
     pub fn new(name: &str) -> Result<Self, InvalidModuleName> {
-        if name.split('.').all(is_identifier) {
-            Ok(Self(name.into()))
-        } else {
-            Err(InvalidModuleName(name.to_owned()))
-        }
+        if name.split('.').all(is_identifier) { Ok(Self(name.into())) } else { Err(InvalidModuleName(name.to_owned())) }
     }
 
     pub fn as_str(&self) -> &str {
@@ -110,7 +106,9 @@ impl fmt::Debug for ModuleName {
 pub struct DistName(Arc<str>);
 
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("`{0}` is not a distribution name: letters, digits, `-`, `_` and `.` are wanted, a letter or digit at both ends")]
+#[error(
+    "`{0}` is not a distribution name: letters, digits, `-`, `_` and `.` are wanted, a letter or digit at both ends"
+)]
 pub struct InvalidDistName(String);
 
 impl DistName {

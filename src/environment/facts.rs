@@ -79,8 +79,7 @@ impl Facts {
                 command.env_remove(name);
             }
         }
-        let output =
-            command.output().map_err(|source| Error::NoInterpreter { path: python.to_owned(), source })?;
+        let output = command.output().map_err(|source| Error::NoInterpreter { path: python.to_owned(), source })?;
         if !output.status.success() {
             return Err(Error::FactsFailed {
                 path: python.to_owned(),

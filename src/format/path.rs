@@ -73,7 +73,11 @@ impl fmt::Debug for ArchivePath {
 
 impl fmt::Display for InvalidArchivePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is not a path inside the artifact: relative, with `/`, without `.`, `..` or empty parts", self.0)
+        write!(
+            f,
+            "`{}` is not a path inside the artifact: relative, with `/`, without `.`, `..` or empty parts",
+            self.0
+        )
     }
 }
 
