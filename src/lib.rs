@@ -24,6 +24,8 @@
 #[cfg(feature = "tool")]
 pub mod audit;
 #[cfg(feature = "tool")]
+pub mod cache;
+#[cfg(feature = "tool")]
 pub mod config;
 #[cfg(feature = "tool")]
 pub mod environment;
@@ -37,5 +39,7 @@ pub mod layout;
 pub mod names;
 #[cfg(feature = "tool")]
 pub mod pack;
+#[cfg(feature = "tool")]
+pub mod progress;
 #[cfg(feature = "tool")]
 pub mod verify;
