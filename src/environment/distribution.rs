@@ -1,8 +1,16 @@
 //! Installed distributions, read from their `*.dist-info` folders.
 //!
-//! Source: <https://packaging.python.org/en/latest/specifications/recording-installed-packages/>
+//! Sources: <https://packaging.python.org/en/latest/specifications/recording-installed-packages/>, PEP 566, PEP 610,
+//! <https://packaging.python.org/en/latest/specifications/entry-points/>. Old `*.egg-info` folders are read as far
+//! as they go: their METADATA is called PKG-INFO, and they have no RECORD.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use mailparse::MailHeaderMap;
+use rayon::prelude::*;
 
 use crate::names::DistName;
 
@@ -43,6 +51,7 @@ pub struct RecordEntry {
     pub path: String,
     /// `sha256=…`, unpadded urlsafe base64.
     pub hash: Option<String>,
+    /// In bytes.
     pub size: Option<u64>,
 }
 
@@ -55,7 +64,199 @@ pub struct EntryPoint {
     pub value: String,
 }
 
-/// Every distribution that `importlib.metadata` would find on the interpreter's `sys.path`.
-pub(super) fn read_all(_facts: &Facts) -> Result<(Vec<Distribution>, Vec<Note>), Error> {
-    Ok((Vec::new(), Vec::new()))
+/// Every distribution that `importlib.metadata` would find on the interpreter's `sys.path`, sorted by name.
+pub(super) fn read_all(facts: &Facts) -> Result<(Vec<Distribution>, Vec<Note>), Error> {
+    let mut found = Vec::new();
+    for site in &facts.path {
+        // The zipped standard library, folders that do not exist: no place for distributions.
+        let Ok(entries) = fs::read_dir(site) else { continue };
+        let mut infos = Vec::new();
+        for entry in entries {
+            let path = entry?.path();
+            if matches!(path.extension().and_then(|ext| ext.to_str()), Some("dist-info" | "egg-info")) {
+                infos.push(path);
+            }
+        }
+        infos.sort();
+        found.extend(infos.into_iter().map(|info| (site.clone(), info)));
+    }
+    let read: Vec<_> = found.into_par_iter().map(|(site, info)| read(&site, &info).map_err(|note| *note)).collect();
+
+    let mut distributions = BTreeMap::new();
+    let mut notes = Vec::new();
+    for result in read {
+        match result {
+            Ok(dist) => _ = distributions.entry(dist.name.clone()).or_insert(dist),
+            Err(note) => notes.push(note),
+        }
+    }
+    Ok((distributions.into_values().collect(), notes))
+}
+
+fn read(site: &Path, info: &Path) -> Result<Distribution, Box<Note>> {
+    let folder = info.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let broken = |message: String| Box::new(Note { code: "metadata-missing", subject: folder.clone(), message });
+
+    // An egg-info can be a single file, and is then its own PKG-INFO.
+    let metadata_path = if info.is_file() {
+        info.to_owned()
+    } else {
+        [info.join("METADATA"), info.join("PKG-INFO")].into_iter().find(|path| path.is_file()).ok_or_else(|| {
+            broken("it has no METADATA: a half-removed installation; `importlib.metadata` cannot name it".to_owned())
+        })?
+    };
+    let bytes = fs::read(&metadata_path).map_err(|error| broken(error.to_string()))?;
+    let metadata = Metadata::parse(&bytes).map_err(|message| broken(message.to_owned()))?;
+    let name = DistName::new(&metadata.name).map_err(|error| broken(error.to_string()))?;
+
+    let text = |file: &str| match fs::read(info.join(file)) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(broken(error.to_string())),
+    };
+    let files = match text("RECORD")? {
+        Some(record) => parse_record(&record).map_err(|message| broken(format!("its RECORD is unreadable: {message}")))?,
+        None => Vec::new(),
+    };
+    Ok(Distribution {
+        name,
+        display_name: metadata.name,
+        version: metadata.version,
+        site: site.to_owned(),
+        info: info.to_owned(),
+        files,
+        requires: metadata.requires,
+        extras: metadata.extras,
+        entry_points: text("entry_points.txt")?.map(|text| parse_entry_points(&text)).unwrap_or_default(),
+        license: metadata.license,
+        classifiers: metadata.classifiers,
+        editable: text("direct_url.json")?.and_then(|text| editable_folder(&text)),
+        installer: text("INSTALLER")?.map(|text| text.trim().to_owned()),
+    })
+}
+
+struct Metadata {
+    name: String,
+    version: String,
+    requires: Vec<String>,
+    extras: Vec<String>,
+    license: Option<String>,
+    classifiers: Vec<String>,
+}
+
+impl Metadata {
+    fn parse(bytes: &[u8]) -> Result<Self, &'static str> {
+        let (headers, _) = mailparse::parse_headers(bytes).map_err(|_| "its METADATA is no list of headers")?;
+        let first = |name: &str| headers.get_first_value(name).filter(|value| !value.is_empty() && value != "UNKNOWN");
+        Ok(Self {
+            name: first("Name").ok_or("its METADATA has no Name")?,
+            version: first("Version").ok_or("its METADATA has no Version")?,
+            requires: headers.get_all_values("Requires-Dist"),
+            extras: headers.get_all_values("Provides-Extra"),
+            license: first("License-Expression").or_else(|| first("License")),
+            classifiers: headers.get_all_values("Classifier"),
+        })
+    }
+}
+
+/// RECORD is CSV: path, hash, size.
+fn parse_record(text: &str) -> Result<Vec<RecordEntry>, String> {
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
+    let mut entries = Vec::new();
+    for row in reader.records() {
+        let row = row.map_err(|error| error.to_string())?;
+        let field = |at: usize| row.get(at).filter(|value| !value.is_empty());
+        let Some(path) = field(0) else { continue };
+        entries.push(RecordEntry {
+            path: path.to_owned(),
+            hash: field(1).map(str::to_owned),
+            size: field(2).and_then(|size| size.parse().ok()),
+        });
+    }
+    Ok(entries)
+}
+
+/// As `importlib.metadata` reads it: sections, `name = value`, comments on lines of their own.
+fn parse_entry_points(text: &str) -> Vec<EntryPoint> {
+    let mut group = None;
+    let mut found = Vec::new();
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(['#', ';'])) {
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            group = Some(name.trim().to_owned());
+        } else if let (Some(group), Some((name, value))) = (&group, line.split_once('=')) {
+            found.push(EntryPoint {
+                group: group.clone(),
+                name: name.trim().to_owned(),
+                value: value.trim().to_owned(),
+            });
+        }
+    }
+    found
+}
+
+/// PEP 610: `{"url": "file:///home/me/project", "dir_info": {"editable": true}}`.
+fn editable_folder(direct_url: &str) -> Option<PathBuf> {
+    let value: serde_json::Value = serde_json::from_str(direct_url).ok()?;
+    if value.pointer("/dir_info/editable")?.as_bool()? {
+        let path = value.get("url")?.as_str()?.strip_prefix("file://")?;
+        Some(PathBuf::from(percent_decode(path)))
+    } else {
+        None
+    }
+}
+
+fn percent_decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let escaped = (*first == b'%').then(|| tail.get(..2)).flatten();
+        let value = escaped.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        bytes.push(value.unwrap_or(*first));
+        rest = if value.is_some() { &tail[2..] } else { tail };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn record() {
+        let text = "a.py,sha256=xyz,12\n\"b,c.py\",,\n../../bin/tool,sha256=q,3\nd-1.dist-info/RECORD,,\n";
+        let entries = parse_record(text).unwrap();
+        let paths: Vec<_> = entries.iter().map(|entry| entry.path.as_str()).collect();
+        assert_eq!(paths, ["a.py", "b,c.py", "../../bin/tool", "d-1.dist-info/RECORD"]);
+        assert_eq!((entries[0].hash.as_deref(), entries[0].size), (Some("sha256=xyz"), Some(12)));
+        assert_eq!((entries[1].hash.as_deref(), entries[1].size), (None, None));
+    }
+
+    #[test]
+    fn entry_points() {
+        let text = "# made by hand\n[console_scripts]\ntool = pkg.cli:main\n\n[ pkg.plugins ]\nx=a.b:C [extra]\n";
+        let found: Vec<_> = parse_entry_points(text)
+            .into_iter()
+            .map(|point| format!("{}/{}/{}", point.group, point.name, point.value))
+            .collect();
+        assert_eq!(found, ["console_scripts/tool/pkg.cli:main", "pkg.plugins/x/a.b:C [extra]"]);
+    }
+
+    #[test]
+    fn metadata() {
+        let text = "Metadata-Version: 2.1\nName: Foo.Bar\nVersion: 1.0\nLicense: UNKNOWN\nRequires-Dist: a>=1\n\
+                    Requires-Dist: b; extra == 'x'\nProvides-Extra: x\n\nName: not a header\n";
+        let metadata = Metadata::parse(text.as_bytes()).unwrap();
+        assert_eq!((metadata.name.as_str(), metadata.version.as_str()), ("Foo.Bar", "1.0"));
+        assert_eq!(metadata.requires, ["a>=1", "b; extra == 'x'"]);
+        assert_eq!((metadata.extras, metadata.license), (vec!["x".to_owned()], None));
+        assert!(Metadata::parse(b"Version: 1\n\n").is_err());
+    }
+
+    #[test]
+    fn editables() {
+        let editable = r#"{"url": "file:///home/me/my%20lib", "dir_info": {"editable": true}}"#;
+        assert_eq!(editable_folder(editable), Some(PathBuf::from("/home/me/my lib")));
+        assert_eq!(editable_folder(r#"{"url": "file:///x", "dir_info": {}}"#), None);
+        assert_eq!(editable_folder("{"), None);
+    }
 }
