@@ -3,7 +3,8 @@
 //! [`raw`] is what serde reads, spans kept; [`Config`] is what the other stages take: validated, paths absolute,
 //! arguments of the command line laid over it.
 
-pub mod raw;
+mod load;
+mod raw;
 
 use std::path::PathBuf;
 
@@ -36,6 +37,16 @@ pub struct Runner {
     pub hooks: Vec<PathBuf>,
     /// Whether `PACKPROOF=python` turns the artifact into its interpreter.
     pub interpreter: bool,
+}
+
+/// What the command line lays over the file.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    pub python: Option<PathBuf>,
+    pub output: Option<PathBuf>,
+    pub path: Vec<PathBuf>,
+    pub module: Option<ModuleName>,
+    pub allow: Vec<Allowance>,
 }
 
 /// What the artifact runs.
@@ -111,4 +122,36 @@ pub struct Start {
     pub exit_code: i32,
     /// Seconds, for each of getting ready and stopping.
     pub timeout: u64,
+}
+
+/// The signals that `[start] stop` may name.
+pub const STOP_SIGNALS: &[&str] = &["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"];
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("`{}` cannot be opened", path.display())]
+    Target { path: PathBuf, source: std::io::Error },
+    #[error("`{}` cannot be read", path.display())]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("`{}` is not valid: {error}", path.display())]
+    Syntax {
+        path: PathBuf,
+        // Shown in the message, so not a source: it would be printed twice.
+        error: Box<toml::de::Error>,
+    },
+    #[error("`{}`, line {line}: {message}\n  | {text}", path.display())]
+    Invalid { path: PathBuf, line: usize, text: String, message: String },
+    #[error(
+        "nothing says what `{}` runs: name the script (`packproof build main.py`), a package (`--module PKG`), or set \
+         `[runner] entry` in packproof.toml",
+        root.display()
+    )]
+    NoEntry { root: PathBuf },
+    #[error(
+        "no environment: {looked}; name one with `--python VENV/bin/python`, or set `[environment] lock` or `python` \
+         in packproof.toml"
+    )]
+    NoEnvironment { looked: String },
+    #[error("`{name}` cannot be the artifact's name: {rule}")]
+    Name { name: String, rule: &'static str },
 }

@@ -1,1 +1,73 @@
+//! The configuration as it is written. Every key is known here, or refused with its line.
 
+use serde::Deserialize;
+use toml::Spanned;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Raw {
+    pub(super) runner: Runner,
+    pub(super) environment: Environment,
+    pub(super) audit: Audit,
+    pub(super) smoke: Smoke,
+    pub(super) start: Option<Start>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Runner {
+    pub(super) name: Option<Spanned<String>>,
+    pub(super) entry: Option<Spanned<String>>,
+    pub(super) path: Vec<Spanned<String>>,
+    pub(super) include: Vec<Spanned<String>>,
+    pub(super) exclude: Vec<Spanned<String>>,
+    pub(super) hidden_imports: Vec<Spanned<String>>,
+    pub(super) hooks: Vec<Spanned<String>>,
+    pub(super) interpreter: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Environment {
+    pub(super) lock: Option<Spanned<String>>,
+    pub(super) python: Option<Spanned<String>>,
+    pub(super) python_version: Option<Spanned<String>>,
+    pub(super) editable: Vec<Spanned<String>>,
+    pub(super) allow_sdist: Vec<Spanned<String>>,
+    pub(super) indexes: Option<Vec<String>>,
+    pub(super) find_links: Vec<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Audit {
+    pub(super) max_glibc: Option<String>,
+    pub(super) allow: Vec<Allowance>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Allowance {
+    pub(super) code: String,
+    pub(super) subject: String,
+    pub(super) reason: Spanned<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Smoke {
+    pub(super) imports: Vec<Spanned<String>>,
+    pub(super) scripts: Vec<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Start {
+    pub(super) args: Vec<String>,
+    pub(super) env: std::collections::BTreeMap<String, String>,
+    pub(super) with: Vec<Spanned<String>>,
+    pub(super) ready: Option<String>,
+    pub(super) stop: Option<Spanned<String>>,
+    pub(super) exit_code: Option<i32>,
+    pub(super) timeout: Option<u64>,
+}

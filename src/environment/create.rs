@@ -1,1 +1,282 @@
+//! A lock file → an environment in the tool's cache.
+//!
+//! Made by uv where it is on PATH, else by venv and pip: wheels alone, no dependency resolution, hashes enforced
+//! where the lock has them. It is made in a folder aside and renamed, so that an interrupted installation never
+//! passes for an environment.
 
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use fs_err as fs;
+
+use super::lock::{LockFile, Requirement};
+use super::{Environment, Error, Facts, Note, find};
+use crate::cache;
+use crate::config::Lock;
+use crate::progress::Progress;
+
+/// Makes the environment that `lock` describes, or finds it made.
+pub fn from_lock(lock: &Lock, progress: &dyn Progress) -> Result<Environment, Error> {
+    let unreadable = |source| Error::LockUnreadable { path: lock.path.clone(), source };
+    let bytes = fs::read(&lock.path).map_err(unreadable)?;
+    let text = str::from_utf8(&bytes).map_err(|error| unreadable(io::Error::new(io::ErrorKind::InvalidData, error)))?;
+    let parsed = LockFile::parse(&lock.path, text)?;
+
+    let base = find::interpreter(lock.python_version.as_deref())?;
+    let installer = Installer::find(&base)?;
+    let cache = cache::root().ok_or_else(|| Error::NotFound {
+        looked: "the environment needs a cache folder, and neither PACKPROOF_TOOL_CACHE, XDG_CACHE_HOME nor HOME is \
+                 set to an absolute path"
+            .to_owned(),
+    })?;
+    let folder = cache.join("environments").join(key(lock, &bytes, &base, &installer)?);
+    let python = folder.join("bin").join("python");
+
+    fs::create_dir_all(cache.join("environments"))?;
+    let guard = fs::File::create(folder.with_extension("lock"))?;
+    rustix::fs::flock(guard.file(), rustix::fs::FlockOperation::LockExclusive).map_err(io::Error::from)?;
+    if !folder.is_dir() {
+        let aside = folder.with_extension(format!("{}.tmp", std::process::id()));
+        progress.start(&format!("installing {} distributions", parsed.requirements.len()), 0);
+        let made = make(&aside, lock, &parsed, &base, &installer).and_then(|()| settle(&aside, &folder));
+        progress.finish();
+        if made.is_err() {
+            // The first error is the one that matters.
+            drop(fs::remove_dir_all(&aside));
+        }
+        made?;
+    }
+
+    let mut environment = Environment::read(&python)?;
+    environment.notes.extend(parsed.requirements.iter().filter(|requirement| !requirement.hashed).map(unhashed));
+    Ok(environment)
+}
+
+fn unhashed(requirement: &Requirement) -> Note {
+    Note {
+        code: "unhashed-lock",
+        subject: requirement.pin().to_owned(),
+        message: "the lock file has no hash for it, so that another file under the same version would be taken"
+            .to_owned(),
+    }
+}
+
+enum Installer {
+    Uv {
+        version: String,
+    },
+    /// The base interpreter's own pip, which can install into another environment since 22.3; where there is none,
+    /// `ensurepip` puts one into the environment.
+    Pip {
+        version: Option<String>,
+    },
+}
+
+impl Installer {
+    fn find(base: &Facts) -> Result<Self, Error> {
+        let version = |command: &mut Command| {
+            let output = command.stdin(Stdio::null()).output().ok()?;
+            let text = String::from_utf8(output.stdout).ok()?;
+            // `uv 0.9.1 (…)`, `pip 23.2.1 from …`
+            output.status.success().then(|| text.split_whitespace().nth(1).map(str::to_owned)).flatten()
+        };
+        if let Some(version) = version(Command::new("uv").arg("--version")) {
+            return Ok(Self::Uv { version });
+        }
+        let version = version(Command::new(&base.base_executable).args(["-m", "pip", "--version"]));
+        Ok(Self::Pip { version: version.filter(|version| can_install_elsewhere(version)) })
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Uv { .. } => "uv",
+            Self::Pip { .. } => "pip",
+        }
+    }
+
+    fn identity(&self) -> String {
+        match self {
+            Self::Uv { version } => format!("uv {version}"),
+            Self::Pip { version } => format!("pip {}", version.as_deref().unwrap_or("bundled")),
+        }
+    }
+
+    fn make_venv(&self, folder: &Path, base: &Facts) -> Command {
+        let mut command;
+        match self {
+            Self::Uv { .. } => {
+                command = Command::new("uv");
+                command.args(["venv", "--no-project", "--no-config", "--quiet", "--python"]).arg(&base.base_executable);
+            }
+            Self::Pip { version } => {
+                command = Command::new(&base.base_executable);
+                command.args(["-m", "venv"]);
+                if version.is_some() {
+                    command.arg("--without-pip");
+                }
+            }
+        }
+        command.arg(folder);
+        command
+    }
+
+    fn install(&self, folder: &Path, base: &Facts) -> Command {
+        let python = folder.join("bin").join("python");
+        let mut command;
+        match self {
+            Self::Uv { .. } => {
+                command = Command::new("uv");
+                command.args(["pip", "install", "--quiet", "--no-progress", "--python"]).arg(python);
+            }
+            Self::Pip { version } => {
+                let own = version.is_none();
+                command = Command::new(if own { &python } else { &base.base_executable });
+                command.args(["-m", "pip", "--disable-pip-version-check", "--no-input"]);
+                if !own {
+                    command.arg("--python").arg(&python);
+                }
+                command.args(["install", "--quiet", "--no-compile", "--no-warn-script-location"]);
+            }
+        }
+        command.arg("--no-deps");
+        command
+    }
+}
+
+fn can_install_elsewhere(version: &str) -> bool {
+    let mut numbers = version.split('.').map(|part| part.parse::<u32>().unwrap_or_default());
+    (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default()) >= (22, 3)
+}
+
+fn make(folder: &Path, lock: &Lock, parsed: &LockFile, base: &Facts, installer: &Installer) -> Result<(), Error> {
+    run(installer, &mut installer.make_venv(folder, base))?;
+
+    // An installer enforces hashes for all or for none, so each kind is installed by itself.
+    for hashed in [true, false] {
+        let lines: Vec<_> =
+            parsed.requirements.iter().filter(|r| r.hashed == hashed).map(|r| r.text.as_str()).collect();
+        if lines.is_empty() {
+            continue;
+        }
+        let list = folder.join(if hashed { "hashed.txt" } else { "unhashed.txt" });
+        fs::write(&list, lines.join("\n") + "\n")?;
+        let mut command = installer.install(folder, base);
+        if hashed {
+            command.arg("--require-hashes");
+        }
+        command.args(["--only-binary", ":all:"]);
+        for name in &lock.allow_sdist {
+            command.arg("--no-binary").arg(name.as_str());
+        }
+        command.arg("-r").arg(&list);
+        run(installer, with_indexes(&mut command, lock))?;
+        fs::remove_file(list)?;
+    }
+    if !lock.editable.is_empty() {
+        let mut command = installer.install(folder, base);
+        for project in &lock.editable {
+            command.arg("-e").arg(project);
+        }
+        run(installer, with_indexes(&mut command, lock))?;
+    }
+    Ok(())
+}
+
+fn with_indexes<'a>(command: &'a mut Command, lock: &Lock) -> &'a mut Command {
+    match lock.indexes.as_deref() {
+        None => {}
+        Some([]) => _ = command.arg("--no-index"),
+        Some([first, others @ ..]) => {
+            command.arg("--index-url").arg(first);
+            for url in others {
+                command.arg("--extra-index-url").arg(url);
+            }
+        }
+    }
+    for folder in &lock.find_links {
+        command.arg("--find-links").arg(folder);
+    }
+    command
+}
+
+fn run(installer: &Installer, command: &mut Command) -> Result<(), Error> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    // The variables that make an installer work elsewhere than it is told to.
+    command
+        .env_remove("VIRTUAL_ENV")
+        .env_remove("PYTHONPATH")
+        .env_remove("PYTHONHOME")
+        .env_remove("PIP_REQUIRE_VIRTUALENV");
+    let output = command.stdin(Stdio::null()).output().map_err(|source| Error::Spawn { program, source })?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let words = [output.stdout, output.stderr].concat();
+    let words = String::from_utf8_lossy(&words);
+    let lines: Vec<_> = words.lines().collect();
+    Err(Error::InstallFailed {
+        installer: installer.name().to_owned(),
+        status: output.status.code().map_or_else(|| "killed".to_owned(), |code| code.to_string()),
+        stderr: lines[lines.len().saturating_sub(20)..].join("\n"),
+    })
+}
+
+/// Renames `aside` to `folder`, after the scripts in it have been told of their coming place.
+fn settle(aside: &Path, folder: &Path) -> Result<(), Error> {
+    let (old, new) = (aside.to_string_lossy().into_owned(), folder.to_string_lossy().into_owned());
+    for entry in fs::read_dir(aside.join("bin"))? {
+        let path = entry?.path();
+        if !fs::symlink_metadata(&path)?.is_file() {
+            continue;
+        }
+        // Binaries hold no path of the environment, and are no UTF-8.
+        let Ok(text) = String::from_utf8(fs::read(&path)?) else { continue };
+        if text.contains(&old) {
+            fs::write(&path, text.replace(&old, &new))?;
+        }
+    }
+    fs::rename(aside, folder)?;
+    Ok(())
+}
+
+fn key(lock: &Lock, bytes: &[u8], base: &Facts, installer: &Installer) -> Result<String, Error> {
+    let mut hasher = blake3::Hasher::new();
+    let mut add = |part: &[u8]| {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    };
+    add(bytes);
+    add(&identity(base)?);
+    add(installer.identity().as_bytes());
+    for name in &lock.allow_sdist {
+        add(name.as_str().as_bytes());
+    }
+    add(format!("{:?} {:?}", lock.indexes, lock.find_links).as_bytes());
+    for project in &lock.editable {
+        add(project.as_os_str().as_encoded_bytes());
+        for file in ["pyproject.toml", "setup.cfg", "setup.py"] {
+            add(&fs::read(project.join(file)).unwrap_or_default());
+        }
+    }
+    Ok(hasher.finalize().to_hex()[..24].to_owned())
+}
+
+/// What tells one interpreter from another: where it lies, its version, size and time of change.
+fn identity(base: &Facts) -> Result<Vec<u8>, Error> {
+    use std::os::unix::fs::MetadataExt;
+    let path: &PathBuf = &base.base_executable;
+    let meta = fs::metadata(path)?;
+    Ok(format!("{} {} {} {}", path.display(), base.version_string(), meta.size(), meta.mtime()).into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pip_installs_elsewhere_since_22_3() {
+        assert!(can_install_elsewhere("22.3") && can_install_elsewhere("23.0.1"));
+        assert!(!can_install_elsewhere("22.2.2") && !can_install_elsewhere("odd"));
+    }
+}

@@ -115,7 +115,9 @@ fn read(site: &Path, info: &Path) -> Result<Distribution, Box<Note>> {
         Err(error) => Err(broken(error.to_string())),
     };
     let files = match text("RECORD")? {
-        Some(record) => parse_record(&record).map_err(|message| broken(format!("its RECORD is unreadable: {message}")))?,
+        Some(record) => {
+            parse_record(&record).map_err(|message| broken(format!("its RECORD is unreadable: {message}")))?
+        }
         None => Vec::new(),
     };
     Ok(Distribution {

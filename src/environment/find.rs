@@ -1,1 +1,119 @@
+//! Which interpreter: the virtual environment at hand, or the version that a lock file was made for.
 
+use std::env;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+
+use super::{Error, Facts};
+
+/// The project's environment where the configuration names none: `VIRTUAL_ENV`, then `.venv` beside the project.
+pub fn project_python(root: &Path) -> Result<PathBuf, Error> {
+    let active = env::var_os("VIRTUAL_ENV").map(PathBuf::from);
+    let candidates: Vec<PathBuf> =
+        active.into_iter().chain([root.join(".venv")]).map(|venv| python_of(&venv)).collect();
+    candidates.iter().find(|python| python.is_file()).cloned().ok_or_else(|| {
+        let looked: Vec<_> = candidates.iter().map(|path| path.display().to_string()).collect();
+        Error::NotFound { looked: format!("looked for {}", looked.join(" and ")) }
+    })
+}
+
+/// A virtual environment's interpreter; a path to an interpreter is taken as it is.
+pub fn python_of(path: &Path) -> PathBuf {
+    if path.join("pyvenv.cfg").is_file() || path.is_dir() { path.join("bin").join("python") } else { path.to_owned() }
+}
+
+/// Looks for CPython `wanted` (`3.11`, `3.11.7`) on PATH, then among pyenv's and uv's installations. `None` takes the
+/// first `python3` on PATH.
+pub fn interpreter(wanted: Option<&str>) -> Result<Facts, Error> {
+    let mut refused = None;
+    for candidate in candidates(wanted) {
+        match Facts::ask(&candidate) {
+            Ok(facts) if wanted.is_none_or(|wanted| satisfies(&facts.version_string(), wanted)) => return Ok(facts),
+            // A pyenv shim for a version that is not switched on fails; an older system Python is refused.
+            Ok(_) => {}
+            Err(error) => _ = refused.get_or_insert(error),
+        }
+    }
+    match (wanted, refused) {
+        (Some(wanted), _) => Err(Error::VersionNotFound { wanted: wanted.to_owned() }),
+        (None, Some(error)) => Err(error),
+        (None, None) => Err(Error::VersionNotFound { wanted: "3".to_owned() }),
+    }
+}
+
+/// Whether `3.11.7` is a `3.11`.
+fn satisfies(version: &str, wanted: &str) -> bool {
+    version.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+fn candidates(wanted: Option<&str>) -> Vec<PathBuf> {
+    let names: Vec<String> = match wanted {
+        Some(wanted) => {
+            let minor: Vec<_> = wanted.split('.').take(2).collect();
+            vec![format!("python{}", minor.join(".")), "python3".to_owned(), "python".to_owned()]
+        }
+        None => vec!["python3".to_owned(), "python".to_owned()],
+    };
+    let mut found: Vec<PathBuf> = names.iter().flat_map(|name| on_path(name)).collect();
+    if let Some(wanted) = wanted {
+        let home = env::var_os("HOME").map(PathBuf::from);
+        let pyenv = env::var_os("PYENV_ROOT").map(PathBuf::from).or_else(|| Some(home.as_ref()?.join(".pyenv")));
+        let uv = env::var_os("UV_PYTHON_INSTALL_DIR")
+            .map(PathBuf::from)
+            .or_else(|| Some(home.as_ref()?.join(".local/share/uv/python")));
+        let version_of_pyenv = |name: &str| Some(name.to_owned());
+        // cpython-3.11.9-linux-x86_64-gnu
+        let version_of_uv = |name: &str| name.strip_prefix("cpython-")?.split('-').next().map(str::to_owned);
+        found.extend(installed(pyenv.map(|root| root.join("versions")), wanted, version_of_pyenv));
+        found.extend(installed(uv, wanted, version_of_uv));
+    }
+    found
+}
+
+/// Every executable of that name on PATH, in order.
+pub fn on_path(name: impl AsRef<OsStr>) -> Vec<PathBuf> {
+    let name = name.as_ref();
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).map(|folder| folder.join(name)).filter(|file| file.is_file()).collect()
+}
+
+/// The newest first.
+fn installed(folder: Option<PathBuf>, wanted: &str, version: impl Fn(&str) -> Option<String>) -> Vec<PathBuf> {
+    let Some(entries) = folder.and_then(|folder| fs::read_dir(folder).ok()) else { return Vec::new() };
+    let mut found: Vec<(Vec<u32>, PathBuf)> = entries
+        .flatten()
+        .filter_map(|entry| {
+            let version = version(entry.file_name().to_str()?)?;
+            let numbers = version.split('.').map(|part| part.parse().ok()).collect::<Option<Vec<u32>>>()?;
+            satisfies(&version, wanted).then(|| (numbers, entry.path().join("bin").join("python3")))
+        })
+        .collect();
+    found.sort();
+    found.into_iter().rev().map(|(_, python)| python).filter(|python| python.is_file()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions() {
+        assert!(satisfies("3.11.7", "3.11") && satisfies("3.11.7", "3.11.7") && satisfies("3.11.7", "3"));
+        assert!(!satisfies("3.11.7", "3.1") && !satisfies("3.11.7", "3.11.70"));
+    }
+
+    #[test]
+    fn the_newest_installation_comes_first() {
+        let folder = tempfile::tempdir().unwrap();
+        for version in ["3.11.2", "3.11.10", "3.12.1", "pypy3.10"] {
+            let bin = folder.path().join(version).join("bin");
+            fs::create_dir_all(&bin).unwrap();
+            fs::write(bin.join("python3"), "").unwrap();
+        }
+        let found = installed(Some(folder.path().to_owned()), "3.11", |name| Some(name.to_owned()));
+        let wanted: Vec<_> = ["3.11.10", "3.11.2"].map(|v| folder.path().join(v).join("bin/python3")).into();
+        assert_eq!(found, wanted);
+    }
+}

@@ -8,6 +8,7 @@ pub mod create;
 pub mod distribution;
 pub mod facts;
 pub mod find;
+mod lock;
 
 use std::path::{Path, PathBuf};
 

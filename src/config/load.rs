@@ -1,0 +1,402 @@
+//! From a folder or script, and what the command line lays over it, to a [`Config`].
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use globset::{Glob, GlobSet, GlobSetBuilder};
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{
+    Allowance, Audit, Config, Entry, EnvironmentSource, Error, Lock, Overrides, Runner, Smoke, SmokeImport, Start, raw,
+};
+use crate::environment::find;
+use crate::names::{DistName, ModuleName};
+
+impl Config {
+    /// `target` is a project's folder, or a script; a script needs no configuration file.
+    pub fn load(target: &Path, overrides: &Overrides) -> Result<Self, Error> {
+        let target = fs::canonicalize(target).map_err(|source| Error::Target { path: target.to_owned(), source })?;
+        let script = target.is_file().then(|| target.clone());
+        let root = match &script {
+            Some(script) => script.parent().unwrap_or(Path::new("/")).to_owned(),
+            None => target,
+        };
+        let file = File::read(&root)?;
+        let raw = file.parse()?;
+        Resolver { root: &root, file: &file }.resolve(raw, script, overrides)
+    }
+}
+
+/// A configuration file's text, and where it came from.
+struct File {
+    path: PathBuf,
+    text: String,
+}
+
+#[derive(Deserialize)]
+struct Pyproject {
+    tool: Option<Tool>,
+}
+
+#[derive(Deserialize)]
+struct Tool {
+    packproof: Option<raw::Raw>,
+}
+
+impl File {
+    /// `packproof.toml` before `pyproject.toml`; a project may have neither.
+    fn read(root: &Path) -> Result<Self, Error> {
+        for name in ["packproof.toml", "pyproject.toml"] {
+            let path = root.join(name);
+            match fs::read_to_string(&path) {
+                Ok(text) => return Ok(Self { path, text }),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(source) => return Err(Error::Unreadable { path, source }),
+            }
+        }
+        Ok(Self { path: root.join("packproof.toml"), text: String::new() })
+    }
+
+    fn parse(&self) -> Result<raw::Raw, Error> {
+        let parsed = if self.path.ends_with("pyproject.toml") {
+            toml::from_str::<Pyproject>(&self.text)
+                .map(|pyproject| pyproject.tool.and_then(|tool| tool.packproof).unwrap_or_default())
+        } else {
+            toml::from_str(&self.text)
+        };
+        parsed.map_err(|error| Error::Syntax { path: self.path.clone(), error: Box::new(error) })
+    }
+
+    fn invalid(&self, span: Range<usize>, message: impl Into<String>) -> Error {
+        let before = self.text.get(..span.start).unwrap_or_default();
+        Error::Invalid {
+            path: self.path.clone(),
+            line: before.matches('\n').count() + 1,
+            text: self.text.lines().nth(before.matches('\n').count()).unwrap_or_default().trim().to_owned(),
+            message: message.into(),
+        }
+    }
+}
+
+struct Resolver<'a> {
+    root: &'a Path,
+    file: &'a File,
+}
+
+impl Resolver<'_> {
+    fn resolve(&self, raw: raw::Raw, script: Option<PathBuf>, overrides: &Overrides) -> Result<Config, Error> {
+        let entry = self.entry(&raw.runner, script, overrides)?;
+        let name = self.name(&raw.runner, &entry, overrides)?;
+        let mut path = self.folders(&raw.runner.path)?;
+        for folder in &overrides.path {
+            path.push(fs::canonicalize(folder).map_err(|source| Error::Target { path: folder.clone(), source })?);
+        }
+        let mut audit = self.audit(raw.audit)?;
+        audit.allow.extend(overrides.allow.iter().cloned());
+        Ok(Config {
+            root: self.root.to_owned(),
+            runner: Runner {
+                name,
+                entry,
+                path,
+                include: self.globs(&raw.runner.include)?,
+                exclude: self.globs(&raw.runner.exclude)?,
+                hidden_imports: self.modules(&raw.runner.hidden_imports)?,
+                hooks: self.folders(&raw.runner.hooks)?,
+                interpreter: raw.runner.interpreter.unwrap_or(true),
+            },
+            environment: self.environment(raw.environment, overrides)?,
+            audit,
+            smoke: self.smoke(&raw.smoke)?,
+            start: raw.start.map(|start| self.start(start)).transpose()?,
+        })
+    }
+
+    fn entry(&self, runner: &raw::Runner, script: Option<PathBuf>, overrides: &Overrides) -> Result<Entry, Error> {
+        if let Some(module) = &overrides.module {
+            return Ok(Entry::Module(module.clone()));
+        }
+        if let Some(script) = script {
+            return Ok(Entry::Script(script));
+        }
+        let Some(entry) = &runner.entry else {
+            return Err(Error::NoEntry { root: self.root.to_owned() });
+        };
+        let text = entry.get_ref();
+        let module = |name: &str| {
+            ModuleName::new(name).map_err(|error| {
+                let forms = "an entry is a script (`main.py`), a function (`package.module:main`) or a package \
+                             with `__main__.py`";
+                self.file.invalid(entry.span(), format!("{error}; {forms}"))
+            })
+        };
+        if let Some((name, function)) = text.split_once(':') {
+            // As in a console script, the function may be an attribute of an attribute.
+            if !function.split('.').all(crate::names::is_identifier) {
+                return Err(self.file.invalid(entry.span(), format!("`{function}` is not a function's name")));
+            }
+            return Ok(Entry::Function { module: module(name)?, function: function.to_owned() });
+        }
+        let file = self.root.join(text);
+        if file.is_file() {
+            return Ok(Entry::Script(self.inside(entry)?));
+        }
+        if text.ends_with(".py") {
+            return Err(self.file.invalid(entry.span(), format!("there is no file `{}`", file.display())));
+        }
+        Ok(Entry::Module(module(text.trim_end_matches('/'))?))
+    }
+
+    fn name(&self, runner: &raw::Runner, entry: &Entry, overrides: &Overrides) -> Result<String, Error> {
+        let check = |name: &str| {
+            let fits = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'+'))
+                && name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
+                && name.len() <= 100;
+            fits.then(|| name.to_owned())
+        };
+        let rule =
+            "a name is made of at most 100 letters, digits, `-`, `_`, `.` and `+`, and begins with a letter or digit";
+        if let Some(output) = overrides.output.as_ref().filter(|_| runner.name.is_none()) {
+            let name = output.file_name().unwrap_or_default().to_string_lossy();
+            return check(&name).ok_or_else(|| Error::Name { name: name.into_owned(), rule });
+        }
+        if let Some(name) = &runner.name {
+            return check(name.get_ref())
+                .ok_or_else(|| self.file.invalid(name.span(), format!("`{}`: {rule}", name.get_ref())));
+        }
+        let name = match entry {
+            Entry::Script(path) => path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+            Entry::Module(module) | Entry::Function { module, .. } => module.top_level().to_owned(),
+        };
+        check(&name).ok_or(Error::Name { name, rule })
+    }
+
+    fn environment(&self, raw: raw::Environment, overrides: &Overrides) -> Result<EnvironmentSource, Error> {
+        if let Some(python) = &overrides.python {
+            return Ok(EnvironmentSource::Python(find::python_of(python)));
+        }
+        match (raw.python, raw.lock) {
+            (Some(python), Some(_)) => Err(self.file.invalid(
+                python.span(),
+                "`python` and `lock` exclude each other: one names an environment, the other makes it",
+            )),
+            (Some(python), None) => Ok(EnvironmentSource::Python(find::python_of(&self.root.join(python.get_ref())))),
+            (None, None) => match find::project_python(self.root) {
+                Ok(python) => Ok(EnvironmentSource::Python(python)),
+                Err(error) => Err(Error::NoEnvironment { looked: error.to_string() }),
+            },
+            (None, Some(lock)) => Ok(EnvironmentSource::Lock(Lock {
+                path: self.inside(&lock)?,
+                python_version: raw
+                    .python_version
+                    .map(|version| {
+                        let text = version.get_ref();
+                        let valid =
+                            text.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
+                        if valid {
+                            Ok(text.clone())
+                        } else {
+                            Err(self.file.invalid(version.span(), "a version like `3.11` or `3.11.7` is wanted"))
+                        }
+                    })
+                    .transpose()?,
+                editable: self.folders(&raw.editable)?,
+                allow_sdist: raw
+                    .allow_sdist
+                    .iter()
+                    .map(|name| {
+                        DistName::new(name.get_ref()).map_err(|error| self.file.invalid(name.span(), error.to_string()))
+                    })
+                    .collect::<Result<_, _>>()?,
+                indexes: raw.indexes,
+                find_links: self.folders(&raw.find_links)?,
+            })),
+        }
+    }
+
+    fn audit(&self, raw: raw::Audit) -> Result<Audit, Error> {
+        let mut allow = Vec::new();
+        for allowance in raw.allow {
+            if allowance.reason.get_ref().trim().is_empty() {
+                return Err(self.file.invalid(allowance.reason.span(), "an allowance says why: its `reason` is empty"));
+            }
+            allow.push(Allowance {
+                code: allowance.code,
+                subject: allowance.subject,
+                reason: allowance.reason.into_inner(),
+            });
+        }
+        Ok(Audit { max_glibc: raw.max_glibc, allow })
+    }
+
+    fn smoke(&self, raw: &raw::Smoke) -> Result<Smoke, Error> {
+        let imports = raw.imports.iter().map(|import| {
+            let (module, names) = import.get_ref().split_once(':').unwrap_or((import.get_ref(), ""));
+            let module = ModuleName::new(module.trim()).map_err(|error| {
+                self.file.invalid(import.span(), format!("{error}; a smoke import is `module` or `module:Name,Name`"))
+            })?;
+            let names = names.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();
+            Ok(SmokeImport { module, names })
+        });
+        let scripts = raw.scripts.iter().map(|script| self.inside(script));
+        Ok(Smoke { imports: imports.collect::<Result<_, Error>>()?, scripts: scripts.collect::<Result<_, _>>()? })
+    }
+
+    fn start(&self, raw: raw::Start) -> Result<Start, Error> {
+        for command in &raw.with {
+            if shlex::split(command.get_ref()).is_none_or(|words| words.is_empty()) {
+                return Err(self.file.invalid(command.span(), "a command with balanced quotes is wanted"));
+            }
+        }
+        let stop = match raw.stop {
+            Some(stop) if super::STOP_SIGNALS.contains(&stop.get_ref().as_str()) => stop.into_inner(),
+            Some(stop) => {
+                let known = super::STOP_SIGNALS.join(", ");
+                return Err(self.file.invalid(stop.span(), format!("one of {known} is wanted")));
+            }
+            None => "SIGTERM".to_owned(),
+        };
+        Ok(Start {
+            args: raw.args,
+            env: raw.env.into_iter().collect(),
+            with: raw.with.into_iter().map(Spanned::into_inner).collect(),
+            ready: raw.ready,
+            stop,
+            exit_code: raw.exit_code.unwrap_or(0),
+            timeout: raw.timeout.unwrap_or(60),
+        })
+    }
+
+    fn modules(&self, names: &[Spanned<String>]) -> Result<Vec<ModuleName>, Error> {
+        let parse = |name: &Spanned<String>| {
+            ModuleName::new(name.get_ref()).map_err(|error| self.file.invalid(name.span(), error.to_string()))
+        };
+        names.iter().map(parse).collect()
+    }
+
+    /// A path of the configuration, made absolute; it must exist.
+    fn inside(&self, path: &Spanned<String>) -> Result<PathBuf, Error> {
+        fs::canonicalize(self.root.join(path.get_ref()))
+            .map_err(|error| self.file.invalid(path.span(), error.to_string()))
+    }
+
+    fn folders(&self, paths: &[Spanned<String>]) -> Result<Vec<PathBuf>, Error> {
+        let folder = |path: &Spanned<String>| {
+            let found = self.inside(path)?;
+            if found.is_dir() {
+                Ok(found)
+            } else {
+                Err(self.file.invalid(path.span(), format!("`{}` is not a folder", found.display())))
+            }
+        };
+        paths.iter().map(folder).collect()
+    }
+
+    fn globs(&self, patterns: &[Spanned<String>]) -> Result<GlobSet, Error> {
+        let mut set = GlobSetBuilder::new();
+        for pattern in patterns {
+            let invalid = |error: globset::Error| self.file.invalid(pattern.span(), error.to_string());
+            set.add(Glob::new(pattern.get_ref()).map_err(invalid)?);
+        }
+        set.build().map_err(|error| self.file.invalid(0..0, error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn project(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        folder
+    }
+
+    fn load(files: &[(&str, &str)]) -> Result<Config, String> {
+        let folder = project(files);
+        Config::load(folder.path(), &Overrides::default()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_whole_configuration() {
+        let text = r#"
+            [runner]
+            name = "agent"
+            entry = "main.py"
+            path = ["src"]
+            include = ["templates/**"]
+            [environment]
+            lock = "requirements.lock"
+            python-version = "3.11"
+            [smoke]
+            imports = ["a.b:C, D", "e"]
+            [start]
+            env = { MODE = "local" }
+            with = ["python peer.py"]
+            ready = "up"
+        "#;
+        let config =
+            load(&[("packproof.toml", text), ("main.py", ""), ("requirements.lock", ""), ("src/x.py", "")]).unwrap();
+        assert_eq!(config.runner.name, "agent");
+        assert_eq!(config.runner.entry, Entry::Script(config.root.join("main.py")));
+        assert_eq!(config.runner.path, [config.root.join("src")]);
+        assert!(config.runner.include.is_match("templates/a/b.txt") && !config.runner.include.is_match("x"));
+        let EnvironmentSource::Lock(lock) = &config.environment else { panic!("a lock is wanted") };
+        assert_eq!(lock.python_version.as_deref(), Some("3.11"));
+        assert_eq!(config.smoke.imports[0].names, ["C", "D"]);
+        let start = config.start.unwrap();
+        assert_eq!((start.stop.as_str(), start.exit_code, start.timeout), ("SIGTERM", 0, 60));
+    }
+
+    #[test]
+    fn entries() {
+        let entry = |text: &str| {
+            let toml = format!("[runner]\nentry = \"{text}\"\n[environment]\npython = \"x\"\n");
+            load(&[("packproof.toml", &toml), ("main.py", "")]).map(|config| config.runner.entry)
+        };
+        let module = |name: &str| ModuleName::new(name).unwrap();
+        assert!(matches!(entry("main.py"), Ok(Entry::Script(path)) if path.ends_with("main.py")));
+        assert_eq!(entry("pkg"), Ok(Entry::Module(module("pkg"))));
+        assert_eq!(entry("a.b:c.d"), Ok(Entry::Function { module: module("a.b"), function: "c.d".to_owned() }));
+        assert!(entry("other.py").unwrap_err().contains("packproof.toml`, line 2"));
+        assert!(entry("a-b").unwrap_err().contains("is not a module name"));
+        assert!(entry("a:b c").unwrap_err().contains("is not a function's name"));
+    }
+
+    #[test]
+    fn errors_name_the_line() {
+        let cases = [
+            ("[runner]\nnam = 'x'\n", "unknown field `nam`"),
+            ("[runner\n", "line 1"),
+            ("[runner]\nname='a b'\nentry='m'\n", "line 2"),
+            ("[runner]\nentry='m'\nhooks=['none']\n", "line 3"),
+            ("[runner]\nentry='m'\n[environment]\nlock='l'\npython='p'\n", "exclude each other"),
+            ("[runner]\nentry='m'\n[start]\nstop='SIGFOO'\n[environment]\npython='p'\n", "SIGTERM"),
+            ("[runner]\nentry='m'\n[audit]\nallow=[{code='a',subject='b',reason=' '}]\n", "line 4"),
+        ];
+        for (text, wanted) in cases {
+            let error = load(&[("packproof.toml", text)]).unwrap_err();
+            assert!(error.contains(wanted), "{text}\n{error}");
+        }
+    }
+
+    #[test]
+    fn pyproject_and_scripts() {
+        let text =
+            "[project]\nname='x'\n[tool.packproof.runner]\nentry='m:f'\n[tool.packproof.environment]\npython='p'\n";
+        assert_eq!(load(&[("pyproject.toml", text)]).unwrap().runner.name, "m");
+
+        let folder = project(&[("app.py", "")]);
+        let overrides = Overrides { python: Some(PathBuf::from("/python")), ..Overrides::default() };
+        let config = Config::load(&folder.path().join("app.py"), &overrides).unwrap();
+        assert_eq!((config.runner.name.as_str(), config.start), ("app", None));
+        let error = Config::load(folder.path(), &overrides).unwrap_err();
+        assert!(matches!(error, Error::NoEntry { .. }));
+    }
+}
