@@ -38,6 +38,8 @@ pub mod layout;
 #[cfg(feature = "tool")]
 pub mod names;
 #[cfg(feature = "tool")]
+pub mod native;
+#[cfg(feature = "tool")]
 pub mod pack;
 #[cfg(feature = "tool")]
 pub mod progress;
