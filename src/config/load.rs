@@ -4,12 +4,12 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    Allowance, Audit, Config, Entry, EnvironmentSource, Error, Lock, Overrides, Runner, Smoke, SmokeImport, Start, raw,
+    Allowance, Audit, Config, Entry, EnvironmentSource, Error, Lock, Overrides, Patterns, Runner, Smoke, SmokeImport,
+    Start, raw,
 };
 use crate::environment::find;
 use crate::names::{DistName, ModuleName};
@@ -101,8 +101,8 @@ impl Resolver<'_> {
                 name,
                 entry,
                 path,
-                include: self.globs(&raw.runner.include)?,
-                exclude: self.globs(&raw.runner.exclude)?,
+                include: self.patterns(&raw.runner.include)?,
+                exclude: self.patterns(&raw.runner.exclude)?,
                 hidden_imports: self.modules(&raw.runner.hidden_imports)?,
                 hooks: self.folders(&raw.runner.hooks)?,
                 interpreter: raw.runner.interpreter.unwrap_or(true),
@@ -294,13 +294,13 @@ impl Resolver<'_> {
         paths.iter().map(folder).collect()
     }
 
-    fn globs(&self, patterns: &[Spanned<String>]) -> Result<GlobSet, Error> {
-        let mut set = GlobSetBuilder::new();
+    fn patterns(&self, patterns: &[Spanned<String>]) -> Result<Patterns, Error> {
         for pattern in patterns {
-            let invalid = |error: globset::Error| self.file.invalid(pattern.span(), error.to_string());
-            set.add(Glob::new(pattern.get_ref()).map_err(invalid)?);
+            Patterns::new([pattern.get_ref().as_str()])
+                .map_err(|error| self.file.invalid(pattern.span(), error.to_string()))?;
         }
-        set.build().map_err(|error| self.file.invalid(0..0, error.to_string()))
+        Patterns::new(patterns.iter().map(|pattern| pattern.get_ref().as_str()))
+            .map_err(|error| self.file.invalid(0..0, error.to_string()))
     }
 }
 
@@ -346,7 +346,10 @@ mod tests {
         assert_eq!(config.runner.name, "agent");
         assert_eq!(config.runner.entry, Entry::Script(config.root.join("main.py")));
         assert_eq!(config.runner.path, [config.root.join("src")]);
-        assert!(config.runner.include.is_match("templates/a/b.txt") && !config.runner.include.is_match("x"));
+        assert!(
+            config.runner.include.matches(Path::new("templates/a/b.txt"))
+                && !config.runner.include.matches(Path::new("x"))
+        );
         let EnvironmentSource::Lock(lock) = &config.environment else { panic!("a lock is wanted") };
         assert_eq!(lock.python_version.as_deref(), Some("3.11"));
         assert_eq!(config.smoke.imports[0].names, ["C", "D"]);

@@ -4,13 +4,14 @@
 //! arguments of the command line laid over it.
 
 mod load;
+mod patterns;
 mod raw;
 
 use std::path::PathBuf;
 
-use globset::GlobSet;
-
 use crate::names::{DistName, ModuleName};
+
+pub use patterns::Patterns;
 
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -30,8 +31,8 @@ pub struct Runner {
     /// Further folders on `sys.path`, before the standard library, as `PYTHONPATH` would put them there.
     pub path: Vec<PathBuf>,
     /// Globs relative to the root.
-    pub include: GlobSet,
-    pub exclude: GlobSet,
+    pub include: Patterns,
+    pub exclude: Patterns,
     pub hidden_imports: Vec<ModuleName>,
     /// Folders with hooks of the project's own.
     pub hooks: Vec<PathBuf>,

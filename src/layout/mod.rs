@@ -1,14 +1,39 @@
-//! Environment, application and hooks → [`Layout`]: the one place that decides which file lies where in the
-//! artifact, from which source, and with which patch.
+//! Environment, application and what the graph reached → [`Layout`]: the one place that decides which file lies
+//! where in the artifact, from which source, and with which patch.
 //!
-//! A layout is complete, sorted and free of collisions before a byte is written. What a file holds is not read
-//! here, but for the few that are changed on the way.
+//! A layout is complete, sorted and free of collisions before a byte is written. Files are listed here, not read,
+//! but for the few that are changed on the way: the interpreter's ELF files, scripts, `.pth` lines, `_sysconfigdata`.
+//!
+//! ```text
+//! bin/NAME               the interpreter; bin/python and its like are links to it
+//! lib/libpythonX.Y.so…   its shared library, if it has one
+//! lib/pythonX.Y/         the standard library, with site-packages (or what this interpreter calls it)
+//! app/                   the project, as far as it is packed
+//! path/N-…/              folders of sys.path that lie elsewhere
+//! ```
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+mod application;
+mod builder;
+mod bytecode;
+mod distributions;
+mod interpreter;
+mod pathfile;
+mod seeds;
+mod startup;
+mod walk;
 
-use crate::format::ArchivePath;
-use crate::names::DistName;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use crate::config::{Config, EnvironmentSource};
+use crate::environment::Environment;
+use crate::format::{ArchivePath, InvalidArchivePath};
+use crate::names::{DistName, ModuleName};
+
+pub use startup::StartEntry;
+
+use builder::Builder;
+use pathfile::Places;
 
 /// Every entry of the tree that the artifact unpacks to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -52,4 +77,101 @@ pub enum Origin {
     Packproof,
     /// In site-packages, but in no distribution's RECORD.
     Unowned,
+}
+
+/// What the graph reached, as far as the layout needs to know.
+#[derive(Debug, Clone, Default)]
+pub struct Reached {
+    /// Modules of the application and of editable projects.
+    pub application: Vec<ApplicationModule>,
+    /// Distributions that any import leads to.
+    pub distributions: BTreeSet<DistName>,
+    /// Top-level packages of the standard library that any import leads to.
+    pub stdlib: BTreeSet<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ApplicationModule {
+    pub name: ModuleName,
+    /// The `sys.path` entry that it was found on.
+    pub root: PathBuf,
+    pub file: PathBuf,
+}
+
+/// A layout with what the later stages must know about it.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    pub layout: Layout,
+    /// The interpreter, in the tree.
+    pub interpreter: ArchivePath,
+    pub entry: StartEntry,
+    /// Folders on disk → folders in the tree, for everything that `sys.path` names: the longest prefix counts.
+    pub places: Vec<(PathBuf, ArchivePath)>,
+    /// What was left out on purpose, for the summary.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Something that a user might look for in the artifact and not find.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    pub what: String,
+    pub why: &'static str,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("two files want to lie at `{path}` in the artifact: {first} and {second}")]
+    Collision { path: ArchivePath, first: String, second: String },
+    #[error(transparent)]
+    Path(#[from] InvalidArchivePath),
+    #[error("`{}` is not a name that the artifact can hold: it is not UTF-8", path.display())]
+    Name { path: PathBuf },
+    #[error("`{}` has no place in the artifact: it lies outside the project; add its folder to `[runner] path`", path.display())]
+    Outside { path: PathBuf },
+    #[error("`{}` cannot be relocated: {source}; pack with another interpreter, e.g. one of python-build-standalone", path.display())]
+    Relocate { path: PathBuf, source: crate::native::relocate::Error },
+    #[error("the interpreter's shared library `{name}` is not in `{}`", folder.display())]
+    NoLibrary { name: String, folder: PathBuf },
+    #[error("`{}` finds its shared library `{library}` by no run path, so it would not find it in the artifact", path.display())]
+    NoRunPath { path: PathBuf, library: String },
+    #[error("{reason}; name the artifact otherwise in `[runner] name`")]
+    NameTaken { reason: String },
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    #[error("cannot list the project's files")]
+    Walk(#[from] ignore::Error),
+}
+
+/// Decides where everything lies.
+pub fn plan(config: &Config, environment: &Environment, reached: &Reached) -> Result<Planned, Error> {
+    let facts = &environment.facts;
+    let mut builder = Builder::default();
+    let mut left_out = Vec::new();
+
+    let places = Places::new(config, environment)?;
+    let name = &config.runner.name;
+    let interpreter = interpreter::add(&mut builder, facts, name, &reached.stdlib)?;
+
+    let unneeded = match config.environment {
+        // A lock file names what it wants.
+        EnvironmentSource::Lock(_) => BTreeSet::new(),
+        EnvironmentSource::Python(_) => seeds::unneeded(environment, &reached.distributions),
+    };
+    left_out.extend(unneeded.iter().map(|seed| LeftOut {
+        what: seed.to_string(),
+        why: "an installer's own distribution that nothing reaches or requires",
+    }));
+    distributions::add(&mut builder, environment, &places, &unneeded, name)?;
+    left_out.extend(application::add(&mut builder, config, &places, &reached.application)?);
+    let entry = startup::add(&mut builder, config, facts, &places)?;
+    bytecode::add(&mut builder, facts)?;
+
+    Ok(Planned { layout: builder.finish(), interpreter, entry, places: places.all().to_vec(), left_out })
+}
+
+/// A relative path on the disk as one in the artifact.
+fn below(root: &str, relative: &Path) -> Result<ArchivePath, Error> {
+    let text = relative.to_str().ok_or_else(|| Error::Name { path: relative.to_owned() })?;
+    let path = if root.is_empty() { text.to_owned() } else { format!("{root}/{text}") };
+    Ok(ArchivePath::new(path)?)
 }

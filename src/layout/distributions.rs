@@ -1,0 +1,182 @@
+//! Installed distributions, whole: what lies in site-packages, and what RECORD lists outside of it.
+//!
+//! Everything that lies in site-packages is taken, whether a RECORD lists it or not: what can be imported in the
+//! environment can be imported in the artifact. RECORD says whose it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+
+use super::application::Guard;
+use super::builder::Builder;
+use super::pathfile::{self, Places, normalise};
+use super::{Entry, Error, Origin, Source, below, walk};
+use crate::config::Patterns;
+use crate::environment::{Distribution, Environment, Facts};
+use crate::format::ArchivePath;
+use crate::names::DistName;
+
+/// What virtualenv and uv put beside the distributions to make a virtual environment behave; the artifact's tree is
+/// none.
+const PLUMBING: &[&str] = &["_virtualenv.py", "_virtualenv.pth"];
+
+pub(super) fn add(
+    builder: &mut Builder,
+    environment: &Environment,
+    places: &Places,
+    left_out: &BTreeSet<DistName>,
+    name: &str,
+) -> Result<(), Error> {
+    let owners = owners(environment);
+    let installed = |folder: &Path| environment.distributions.iter().any(|dist| dist.site == folder);
+    let further = places.further.iter().filter(|(folder, _)| installed(folder));
+    for (folder, place) in places.site.iter().chain(further) {
+        if folder.is_dir() {
+            site(builder, folder, place, places, &owners, left_out)?;
+        }
+    }
+    for dist in environment.distributions.iter().filter(|dist| !left_out.contains(&dist.name)) {
+        outside_site(builder, dist, &environment.facts, name)?;
+    }
+    editable_finders(builder, &environment.facts, places)
+}
+
+/// File → the distribution whose RECORD lists it.
+fn owners(environment: &Environment) -> BTreeMap<PathBuf, &DistName> {
+    let mut owners = BTreeMap::new();
+    for dist in &environment.distributions {
+        for file in &dist.files {
+            owners.insert(normalise(&dist.site.join(&file.path)), &dist.name);
+        }
+    }
+    owners
+}
+
+fn site(
+    builder: &mut Builder,
+    folder: &Path,
+    place: &ArchivePath,
+    places: &Places,
+    owners: &BTreeMap<PathBuf, &DistName>,
+    left_out: &BTreeSet<DistName>,
+) -> Result<(), Error> {
+    let keep = |path: &Path| {
+        let text = path.to_str().unwrap_or_default();
+        // pip renames what it is about to remove to `~name`.
+        let half_removed = text.starts_with('~');
+        let finder = text.starts_with("__editable__") && text.ends_with("_finder.py");
+        let owner = owners.get(&folder.join(path));
+        !half_removed && !finder && !PLUMBING.contains(&text) && owner.is_none_or(|owner| !left_out.contains(*owner))
+    };
+    for found in walk::files(folder, &keep)? {
+        let path = below(place.as_str(), &found.relative)?;
+        let owner = owners.get(&folder.join(&found.relative));
+        let origin = owner.map_or(Origin::Unowned, |owner| Origin::Distribution((*owner).clone()));
+        let Some(source) = adapted(found.source, &found.relative, folder, place, places)? else { continue };
+        // Only RECORD knows of it that it was here; a folder of a distribution that stays behind is no folder.
+        if source == Source::EmptyFolder && owner.is_none() {
+            continue;
+        }
+        builder.add(path, Entry { source, mode: found.mode, origin })?;
+    }
+    Ok(())
+}
+
+/// The few files that name the build machine.
+fn adapted(
+    source: Source,
+    relative: &Path,
+    folder: &Path,
+    place: &ArchivePath,
+    places: &Places,
+) -> Result<Option<Source>, Error> {
+    let Source::File(path) = &source else { return Ok(Some(source)) };
+    let at_top = relative.components().count() == 1;
+    if at_top && relative.extension().is_some_and(|extension| extension == "pth") {
+        let text = String::from_utf8_lossy(&fs::read(path)?).into_owned();
+        let rewritten = pathfile::rewrite(&text, folder, place, places)?;
+        if rewritten != text {
+            let bytes = rewritten.into_bytes();
+            return Ok(Some(Source::Patched { path: path.clone(), bytes, why: "folders of the build machine" }));
+        }
+    } else if relative.ends_with("direct_url.json") && fs::read_to_string(path)?.contains("\"file://") {
+        // PEP 610 for a local project: it names a folder of the build machine, and says nothing else.
+        return Ok(None);
+    }
+    Ok(Some(source))
+}
+
+/// Scripts, manual pages, headers, `share/`: RECORD names them relative to site-packages, and they go to the same
+/// place below the artifact's prefix.
+fn outside_site(builder: &mut Builder, dist: &Distribution, facts: &Facts, name: &str) -> Result<(), Error> {
+    for file in &dist.files {
+        let path = normalise(&dist.site.join(&file.path));
+        let inside = path.starts_with(&dist.site);
+        let Ok(relative) = path.strip_prefix(&facts.prefix) else { continue };
+        if inside || !path.is_file() || relative.components().any(|part| part.as_os_str() == "__pycache__") {
+            continue;
+        }
+        let target = below("", relative)?;
+        // The interpreter is named after the application, and so is, often, its console script.
+        if target.as_str() == format!("bin/{name}") || builder.contains(&target) {
+            continue;
+        }
+        let mode = walk::mode_of(&path)?;
+        let source = script(&path, facts)?;
+        builder.add(target, Entry { source, mode, origin: Origin::Distribution(dist.name.clone()) })?;
+    }
+    Ok(())
+}
+
+/// A script's first lines name the environment's interpreter by its absolute path. In the artifact a line of shell
+/// finds the one beside the script; Python reads the same line as a string.
+fn script(path: &Path, facts: &Facts) -> Result<Source, Error> {
+    let bytes = fs::read(path)?;
+    let unchanged = Source::File(path.to_owned());
+    let Some(text) = bytes.starts_with(b"#!").then(|| String::from_utf8(bytes).ok()).flatten() else {
+        return Ok(unchanged);
+    };
+    let prefix = facts.prefix.to_string_lossy();
+    let head: Vec<&str> = text.splitn(4, '\n').collect();
+    let direct = head.first().is_some_and(|line| line.contains(prefix.as_ref()));
+    // The form that installers choose for long paths and for relocatable environments.
+    let through_shell = head.get(1).is_some_and(|line| line.starts_with("'''exec'") && line.contains(prefix.as_ref()));
+    let body = match (direct, through_shell) {
+        (true, _) => text.split_once('\n').map_or("", |(_, rest)| rest),
+        (false, true) => head.get(3).copied().unwrap_or_default(),
+        (false, false) => return Ok(unchanged),
+    };
+    let text = format!(
+        "#!/bin/sh\n'''exec' \"$(dirname -- \"$(realpath -- \"$0\")\")\"/'{}' \"$0\" \"$@\"\n' '''\n{body}",
+        facts.python_name()
+    );
+    Ok(Source::Patched { path: path.to_owned(), bytes: text.into_bytes(), why: "interpreter's path" })
+}
+
+/// PEP 660 by setuptools' finder: what its table maps is packed in site-packages, under the mapped name.
+fn editable_finders(builder: &mut Builder, facts: &Facts, places: &Places) -> Result<(), Error> {
+    let Some(site) = places.main_site() else { return Ok(()) };
+    for finder in &facts.finders {
+        let portions = finder.namespaces.iter().flat_map(|(name, portions)| portions.iter().map(move |p| (name, p)));
+        for (package, source) in finder.mapping.iter().chain(portions) {
+            let place = site.join(&package.replace('.', "/"))?;
+            if source.is_file() {
+                let name = source.file_name().unwrap_or_default().to_string_lossy();
+                let place =
+                    place.parent().map_or_else(|| ArchivePath::new(name.as_ref()), |parent| parent.join(&name))?;
+                let mode = walk::mode_of(source)?;
+                builder
+                    .add(place, Entry { source: Source::File(source.clone()), mode, origin: Origin::Application })?;
+            } else if source.is_dir() {
+                let guard = Guard::new(source);
+                for found in walk::files(source, &|path: &Path| guard.lets_through(path, &Patterns::default()))? {
+                    let path = below(place.as_str(), &found.relative)?;
+                    let entry = Entry { source: found.source, mode: found.mode, origin: Origin::Application };
+                    builder.add(path, entry)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! The interpreter, its shared library and its standard library.
+//!
+//! What of an installation stays behind: tests of the standard library, unless something imports them; the static
+//! library and what else is there to build extension modules with; `EXTERNALLY-MANAGED`, which forbids pip to touch
+//! a system's Python; other packages' folders, which `distributions` brings.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use memchr::memmem;
+
+use super::builder::Builder;
+use super::{Entry, Error, Origin, Source, below, walk};
+use crate::environment::Facts;
+use crate::format::ArchivePath;
+use crate::native::relocate::{self, Tag};
+use crate::native::{ElfFile, is_elf};
+
+/// Prefixes that every system has; that they are compiled in says nothing about the build machine.
+const COMMON_PREFIXES: &[&str] = &["/usr", "/usr/local"];
+
+/// Packages and folders of the standard library that hold its own tests.
+const TESTS: &[&str] = &[
+    "ctypes/test",
+    "distutils/tests",
+    "idlelib/idle_test",
+    "lib2to3/tests",
+    "sqlite3/test",
+    "test",
+    "tkinter/test",
+    "unittest/test",
+];
+
+/// Says where the interpreter lies.
+pub(super) fn add(
+    builder: &mut Builder,
+    facts: &Facts,
+    name: &str,
+    reached: &BTreeSet<String>,
+) -> Result<ArchivePath, Error> {
+    let interpreter = ArchivePath::new(format!("bin/{name}"))?;
+    executable(builder, facts, &interpreter)?;
+    shared_library(builder, facts)?;
+    let mut folders = vec![facts.stdlib.as_path()];
+    if facts.platstdlib != facts.stdlib {
+        folders.push(&facts.platstdlib);
+    }
+    for folder in folders {
+        stdlib(builder, facts, folder, reached)?;
+    }
+    Ok(interpreter)
+}
+
+fn executable(builder: &mut Builder, facts: &Facts, interpreter: &ArchivePath) -> Result<(), Error> {
+    let path = &facts.base_executable;
+    let original = fs::read(path)?;
+    let mut bytes = original.clone();
+    if let Some(library) = &facts.shared_library {
+        let elf = ElfFile::parse(&bytes);
+        // An executable can be linked statically beside a shared library that others link.
+        if elf.as_ref().is_some_and(|elf| elf.needed.contains(library)) {
+            let changed = relocate_run_path(path, &mut bytes, facts, "$ORIGIN/../lib", Tag::Rpath)?;
+            let relative = elf.is_some_and(|elf| elf.run_paths.iter().any(|path| path.starts_with("$ORIGIN")));
+            if !changed && !relative {
+                return Err(Error::NoRunPath { path: path.clone(), library: library.clone() });
+            }
+        }
+    }
+    scrub_prefix(&mut bytes, facts);
+    let source = patched(path, &original, bytes, "run path, compiled-in prefix");
+    builder.add(interpreter.clone(), Entry { source, mode: 0o755, origin: Origin::Interpreter })?;
+
+    for link in ["python".to_owned(), "python3".to_owned(), facts.python_name()] {
+        if link != interpreter.file_name() {
+            let source = Source::Link(interpreter.file_name().to_owned());
+            builder.add(below("bin", Path::new(&link))?, Entry { source, mode: 0o777, origin: Origin::Packproof })?;
+        }
+    }
+    Ok(())
+}
+
+fn shared_library(builder: &mut Builder, facts: &Facts) -> Result<(), Error> {
+    let Some(name) = &facts.shared_library else { return Ok(()) };
+    let folders = facts.library_folder.iter().cloned().chain([facts.base_prefix.join("lib")]);
+    // libpython3.so is what extension modules of the stable ABI may link, instead of the versioned one.
+    for (name, wanted) in [(name.as_str(), true), ("libpython3.so", false)] {
+        let found = folders.clone().map(|folder| folder.join(name)).find(|path| path.is_file());
+        let Some(path) = found else {
+            if wanted {
+                let folder = facts.base_prefix.join("lib");
+                return Err(Error::NoLibrary { name: name.to_owned(), folder });
+            }
+            continue;
+        };
+        let path = fs::canonicalize(path)?;
+        let source = relocated(&path, facts, "$ORIGIN")?;
+        builder.add(below("lib", Path::new(name))?, Entry { source, mode: 0o755, origin: Origin::Interpreter })?;
+    }
+    Ok(())
+}
+
+fn stdlib(builder: &mut Builder, facts: &Facts, folder: &Path, reached: &BTreeSet<String>) -> Result<(), Error> {
+    let root = match folder.strip_prefix(&facts.base_prefix) {
+        Ok(relative) => relative.to_owned(),
+        Err(_) => PathBuf::from("lib").join(facts.python_name()),
+    };
+    let keep_tests = reached.contains("test");
+    let keep = |path: &Path| {
+        let Some(text) = path.to_str() else { return true };
+        let packages = matches!(text, "site-packages" | "dist-packages");
+        let building = text.starts_with("config-") || text == "EXTERNALLY-MANAGED";
+        !packages && !building && (keep_tests || !TESTS.contains(&text))
+    };
+    for found in walk::files(folder, &keep)? {
+        let path = below(root.to_str().unwrap_or_default(), &found.relative)?;
+        let source = match found.source {
+            Source::File(file) if is_library(&file) => relocated(&file, facts, "$ORIGIN/../..")?,
+            Source::File(file) if path.file_name().starts_with("_sysconfigdata") => build_variables(&file, facts)?,
+            other => other,
+        };
+        builder.add(path, Entry { source, mode: found.mode, origin: Origin::Stdlib })?;
+    }
+    Ok(())
+}
+
+fn is_library(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "so")
+}
+
+/// The file, changed only where it names the interpreter's prefix.
+fn relocated(path: &Path, facts: &Facts, run_path: &str) -> Result<Source, Error> {
+    let original = fs::read(path)?;
+    let prefix = facts.base_prefix.to_string_lossy();
+    if !is_elf(&original) || memmem::find(&original, prefix.as_bytes()).is_none() {
+        return Ok(Source::File(path.to_owned()));
+    }
+    let mut bytes = original.clone();
+    relocate_run_path(path, &mut bytes, facts, run_path, Tag::Keep)?;
+    scrub_prefix(&mut bytes, facts);
+    Ok(patched(path, &original, bytes, "run path, compiled-in prefix"))
+}
+
+fn relocate_run_path(path: &Path, bytes: &mut [u8], facts: &Facts, new: &str, tag: Tag) -> Result<bool, Error> {
+    let prefix = facts.base_prefix.to_string_lossy();
+    relocate::run_path(bytes, &prefix, new, tag).map_err(|source| Error::Relocate { path: path.to_owned(), source })
+}
+
+fn scrub_prefix(bytes: &mut [u8], facts: &Facts) {
+    let prefix = facts.base_prefix.to_string_lossy();
+    if !COMMON_PREFIXES.contains(&prefix.as_ref()) {
+        relocate::scrub(bytes, &prefix);
+    }
+}
+
+fn patched(path: &Path, original: &[u8], bytes: Vec<u8>, why: &'static str) -> Source {
+    if bytes == original {
+        Source::File(path.to_owned())
+    } else {
+        Source::Patched { path: path.to_owned(), bytes, why }
+    }
+}
+
+/// `sysconfig` answers most questions from `sys.prefix`, but `LIBDIR`, `INCLUDEPY` and others from this module: in the
+/// artifact it works them out when it is imported.
+fn build_variables(path: &Path, facts: &Facts) -> Result<Source, Error> {
+    const MARK: &str = "@PACKPROOF_PREFIX@";
+    let prefix = facts.base_prefix.to_string_lossy();
+    let text = fs::read_to_string(path)?;
+    if COMMON_PREFIXES.contains(&prefix.as_ref()) || !text.contains(prefix.as_ref()) {
+        return Ok(Source::File(path.to_owned()));
+    }
+    let text = text.replace(prefix.as_ref(), MARK);
+    let code = format!(
+        "{text}\nimport sys as _sys\nfor _name, _value in build_time_vars.items():\n    if isinstance(_value, str):\n        \
+         build_time_vars[_name] = _value.replace('{MARK}', _sys.base_prefix)\n"
+    );
+    Ok(Source::Patched { path: path.to_owned(), bytes: code.into_bytes(), why: "compiled-in prefix" })
+}

@@ -1,0 +1,84 @@
+//! What packproof itself adds to the tree: the start-up code, and the script that calls an entry function.
+
+use super::builder::Builder;
+use super::pathfile::{self, Places};
+use super::{Entry, Error, Origin, Source};
+use crate::config::{Config, Entry as ConfigEntry};
+use crate::environment::Facts;
+use crate::format::ArchivePath;
+use crate::names::ModuleName;
+
+const STARTUP: &str = include_str!("startup.py");
+
+/// What the launcher tells the interpreter to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StartEntry {
+    Script(ArchivePath),
+    Module(ModuleName),
+}
+
+pub(super) fn add(builder: &mut Builder, config: &Config, facts: &Facts, places: &Places) -> Result<StartEntry, Error> {
+    let mut generated = |path: ArchivePath, text: String| {
+        let source = Source::Generated(text.into_bytes());
+        builder.add(path, Entry { source, mode: 0o644, origin: Origin::Packproof })
+    };
+    if let Some(site) = places.main_site() {
+        generated(site.join("_packproof.py")?, startup_code(config, facts, places)?)?;
+        // `site` reads .pth files in the order of their names.
+        generated(site.join("00_packproof.pth")?, "import _packproof\n".to_owned())?;
+        let folders: Vec<String> = places
+            .further
+            .iter()
+            .filter(|(folder, _)| !config.runner.path.contains(folder))
+            .map(|(_, place)| pathfile::relative(site, place) + "\n")
+            .collect();
+        if !folders.is_empty() {
+            generated(site.join("zz_packproof.pth")?, folders.concat())?;
+        }
+    }
+    match &config.runner.entry {
+        ConfigEntry::Script(script) => {
+            let outside = || Error::Outside { path: script.clone() };
+            Ok(StartEntry::Script(places.of(script)?.ok_or_else(outside)?))
+        }
+        ConfigEntry::Module(module) => Ok(StartEntry::Module(module.clone())),
+        ConfigEntry::Function { module, function } => {
+            let path = ArchivePath::new("app/__packproof_entry__.py")?;
+            generated(path.clone(), call(module, function))?;
+            Ok(StartEntry::Script(path))
+        }
+    }
+}
+
+fn startup_code(config: &Config, facts: &Facts, places: &Places) -> Result<String, Error> {
+    let mut folders = Vec::new();
+    for folder in &config.runner.path {
+        folders.extend(places.of(folder)?.map(|place| place.to_string()));
+    }
+    let application = places.of(&config.root)?.map_or_else(String::new, String::from);
+    // JSON's strings and lists are Python's too.
+    Ok(STARTUP
+        .replace("@PATH@", &serde_json::Value::from(folders).to_string())
+        .replace("@APPLICATION@", &serde_json::Value::from(application).to_string())
+        .replace("@USER_SITE@", if facts.user_site.is_some() { "True" } else { "False" }))
+}
+
+/// As the console script that an installer would write. The guard is for multiprocessing, whose children import
+/// the main script anew.
+fn call(module: &ModuleName, function: &str) -> String {
+    let imported = function.split('.').next().unwrap_or(function);
+    format!(
+        "import sys\n\nfrom {module} import {imported}\n\nif __name__ == \"__main__\":\n    sys.exit({function}())\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entry_functions() {
+        let code = call(&ModuleName::new("a.b").unwrap(), "Command.run");
+        assert!(code.contains("from a.b import Command\n") && code.ends_with("sys.exit(Command.run())\n"), "{code}");
+    }
+}
