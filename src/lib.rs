@@ -44,4 +44,6 @@ pub mod pack;
 #[cfg(feature = "tool")]
 pub mod progress;
 #[cfg(feature = "tool")]
+pub mod report;
+#[cfg(feature = "tool")]
 pub mod verify;

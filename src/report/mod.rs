@@ -1,0 +1,3 @@
+//! Findings, layout and proof → text. Pure: nothing here decides, reads or writes.
+
+pub mod proof;

@@ -1,0 +1,120 @@
+//! A [`Proof`] as text.
+
+use std::fmt::Write as _;
+
+use crate::verify::{Difference, Kind, Measured, Proof, Start, Verdict};
+
+/// The verdict is the first line; each difference shows both sides.
+pub fn render(proof: &Proof) -> String {
+    let mut text = String::new();
+    // Writing to a String does not fail.
+    let _ = write(proof, &mut text);
+    text
+}
+
+/// `PROVED`, or what stands in its place.
+pub fn verdict(proof: &Proof) -> String {
+    match (proof.verdict, &proof.isolation.partial) {
+        (Verdict::Proved, None) => "PROVED".to_owned(),
+        (Verdict::Proved | Verdict::PartiallyIsolated, reason) => {
+            format!("PROVED (partial isolation: {})", reason.as_deref().unwrap_or("not known"))
+        }
+        (Verdict::NotProved, _) => {
+            let count = proof.differences.len();
+            format!("NOT PROVED: {count} {}", if count == 1 { "difference" } else { "differences" })
+        }
+    }
+}
+
+fn write(proof: &Proof, f: &mut String) -> std::fmt::Result {
+    writeln!(f, "{}", verdict(proof))?;
+    for difference in &proof.differences {
+        writeln!(f)?;
+        write_difference(difference, f)?;
+    }
+    if !proof.differences.is_empty() {
+        writeln!(f)?;
+    }
+    let imports = &proof.imports;
+    write!(f, "  imports    {} of {} the same", imports.same, imports.checked)?;
+    if imports.fail_alike > 0 {
+        write!(f, ", {} of them fail in both", imports.fail_alike)?;
+    }
+    if !imports.left_out.is_empty() {
+        write!(f, "; {} not run", imports.left_out.len())?;
+    }
+    writeln!(f)?;
+    if !proof.scripts.is_empty() {
+        let passed = proof.scripts.iter().filter(|it| it.environment == it.artifact && it.artifact == "exit status 0");
+        writeln!(f, "  scripts    {} of {} passed in both", passed.count(), proof.scripts.len())?;
+    }
+    match proof.start {
+        Start::NotConfigured => writeln!(f, "  start      not tried: there is no [start] in the configuration")?,
+        Start::Failed => writeln!(f, "  start      failed")?,
+        Start::Passed => writeln!(
+            f,
+            "  start      ready {}; unpackaged {}",
+            measured(proof.run.artifact.as_ref(), " with unpacking"),
+            measured(proof.run.environment.as_ref(), ""),
+        )?,
+    }
+    let escape = &proof.escape;
+    write!(f, "  loaded     {} modules, {} mapped files", escape.modules, escape.mapped_files)?;
+    if !escape.unlisted.is_empty() {
+        let names: Vec<&str> = escape.unlisted.iter().map(|path| path.rsplit('/').next().unwrap_or(path)).collect();
+        write!(f, "; from the system beside the C library: {}", names.join(", "))?;
+    }
+    writeln!(f)?;
+    match &proof.isolation.partial {
+        None => writeln!(f, "  isolation  full, {} paths hidden", proof.isolation.hidden.len())?,
+        Some(reason) => writeln!(f, "  isolation  partial: {reason}")?,
+    }
+    for note in &proof.isolation.notes {
+        writeln!(f, "             {note}")?;
+    }
+    Ok(())
+}
+
+fn write_difference(difference: &Difference, f: &mut String) -> std::fmt::Result {
+    let what = match difference.kind {
+        Kind::Import => "is not imported alike",
+        Kind::Origin => "is another module",
+        Kind::RequiredImport => "cannot be imported, here or there",
+        Kind::NoResult => "gave no result",
+        Kind::Distribution => "is another version",
+        Kind::Script | Kind::Start => "does not pass",
+        Kind::Escape => "comes from outside the artifact",
+        Kind::ChildEnvironment => "is seen otherwise by child processes",
+    };
+    writeln!(f, "  `{}` {what}", difference.subject)?;
+    writeln!(f, "    environment: {}", indent(&difference.environment))?;
+    writeln!(f, "    artifact:    {}", indent(&difference.artifact))?;
+    if !difference.because.is_empty() {
+        const SHOWN: usize = 5;
+        let shown: Vec<&str> = difference.because.iter().take(SHOWN).map(String::as_str).collect();
+        write!(f, "    asked by:    {}", shown.join(", "))?;
+        match difference.because.len().saturating_sub(SHOWN) {
+            0 => writeln!(f)?,
+            more => writeln!(f, " and {more} more")?,
+        }
+    }
+    if let Some(output) = &difference.output {
+        for line in output.lines() {
+            writeln!(f, "      | {line}")?;
+        }
+    }
+    Ok(())
+}
+
+fn indent(text: &str) -> String {
+    text.replace('\n', "\n                 ")
+}
+
+fn measured(measured: Option<&Measured>, with: &str) -> String {
+    let Some(measured) = measured else { return "(not measured)".to_owned() };
+    let mut text = format!("after {:.1} s{with}", measured.seconds_to_ready);
+    if let Some(kib) = measured.peak_memory_kib {
+        let _ = write!(text, ", {} MiB", kib / 1024);
+    }
+    text
+}

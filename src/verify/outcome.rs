@@ -1,0 +1,114 @@
+//! What one import did on one side, as `smoke.py` reports it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+
+/// One line of the results' file.
+#[derive(Debug, Deserialize)]
+pub(super) struct Line {
+    pub nonce: String,
+    #[serde(flatten)]
+    pub report: Report,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub(super) enum Report {
+    Begin { id: usize },
+    Outcome { id: usize, outcome: Outcome },
+    Inventory(Inventory),
+    Done,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Outcome {
+    Imported(Imported),
+    Failed(Failure),
+    /// The process ended, or was ended, before the import reported.
+    Lost(Lost),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(super) struct Imported {
+    /// Names that the module does not give, with what the attempt raised if it was not plain absence.
+    pub missing: Vec<(String, Option<Failure>)>,
+    /// `__name__` of the module that the import gave.
+    pub module: String,
+    /// `package`, `file`, `extension`, `namespace` or `built-in`.
+    pub origin: String,
+    pub owner: String,
+    /// Relative to whatever entry of `sys.path` it was found in.
+    pub file: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(super) struct Failure {
+    #[serde(rename = "type")]
+    pub exception: String,
+    pub message: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(super) struct Lost {
+    pub how: String,
+    pub output: String,
+}
+
+/// What a process held after its imports.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub(super) struct Inventory {
+    pub prefix: String,
+    pub path: Vec<String>,
+    /// Module → file.
+    pub files: BTreeMap<String, String>,
+    pub mapped: Vec<String>,
+    /// Normalised name → version.
+    pub distributions: BTreeMap<String, String>,
+    /// The environment of a child process.
+    pub child: BTreeMap<String, String>,
+}
+
+impl Imported {
+    /// Kind and file, e.g. `package multipart/__init__.py`.
+    pub(super) fn place(&self) -> String {
+        let file = if self.file.is_empty() { String::new() } else { format!(" `{}`", self.file) };
+        let owner = if self.owner.is_empty() { String::new() } else { format!(" of the {}", self.owner) };
+        format!("{}{file}{owner}", self.origin)
+    }
+}
+
+impl Outcome {
+    pub(super) fn is_good(&self) -> bool {
+        matches!(self, Self::Imported(imported) if imported.missing.is_empty())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.exception, self.message)
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(failure) => write!(f, "{failure}"),
+            Self::Lost(lost) => write!(f, "did not come back: {}", lost.how),
+            Self::Imported(imported) if imported.missing.is_empty() => f.write_str("imports"),
+            Self::Imported(imported) => {
+                let names: Vec<String> = imported
+                    .missing
+                    .iter()
+                    .map(|(name, failure)| match failure {
+                        Some(failure) => format!("`{name}` ({failure})"),
+                        None => format!("`{name}`"),
+                    })
+                    .collect();
+                write!(f, "imports from {}, without {}", imported.place(), names.join(", "))
+            }
+        }
+    }
+}

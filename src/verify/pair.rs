@@ -1,0 +1,107 @@
+//! Both sides, opened together, so that whatever one of them lacks the other does without too.
+
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use sha2::{Digest, Sha256};
+
+use super::plan::Plan;
+use super::proof::Isolation;
+use super::sandbox::{self, View};
+use super::side::{Opening, Side, Which};
+use super::{Error, hidden};
+
+pub(super) struct Pair {
+    pub environment: Side,
+    pub artifact: Side,
+    /// A folder that both see at the same place.
+    pub shared: PathBuf,
+    pub hidden: BTreeSet<PathBuf>,
+    digest: String,
+}
+
+impl Pair {
+    pub(super) fn open(plan: &Plan, scratch: &Path) -> Result<Self, Error> {
+        let shared = scratch.join("shared");
+        fs::create_dir_all(&shared)?;
+        let (copy, digest) = copy_artifact(plan, scratch)?;
+        let hidden = hidden::expand(&plan.hidden);
+        let opening = Opening { tool: &plan.tool, scratch, shared: &shared };
+        let mut environment = open_environment(plan, &opening)?;
+        let mut artifact = Side::open(
+            Which::Artifact,
+            &opening,
+            copy,
+            plan.world.application.iter().map(|folder| folder.artifact.clone()).collect(),
+            View { hidden: hidden.iter().cloned().collect(), ..View::default() },
+        )?;
+        environment.may_write = environment.sandbox.reason().or(artifact.sandbox.reason()).is_some();
+        artifact.may_write = environment.may_write;
+        Ok(Self { environment, artifact, shared, hidden, digest })
+    }
+
+    /// The same on both sides, at the same time.
+    pub(super) fn both<T: Send>(
+        &mut self,
+        act: impl Fn(&mut Side) -> Result<T, Error> + Sync,
+    ) -> Result<(T, T), Error> {
+        let Self { environment, artifact, .. } = self;
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| act(environment));
+            let after = act(artifact);
+            let before = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            Ok((before?, after?))
+        })
+    }
+
+    /// The isolation, and the digest of what was tried.
+    pub(super) fn describe(self) -> (Isolation, String) {
+        let partial = self.artifact.sandbox.reason().map(ToOwned::to_owned);
+        let mut notes = self.artifact.sandbox.notes().to_vec();
+        if let (Some(reason), None) = (self.environment.sandbox.reason(), &partial) {
+            notes.push(format!("the unpackaged application ran without namespaces: {reason}"));
+        }
+        let isolation = Isolation {
+            hidden: if partial.is_none() { self.hidden.into_iter().collect() } else { Vec::new() },
+            partial,
+            network: "the machine's".to_owned(),
+            notes,
+        };
+        (isolation, self.digest)
+    }
+}
+
+fn open_environment(plan: &Plan, opening: &Opening<'_>) -> Result<Side, Error> {
+    let world = &plan.world;
+    let mut read_only = world.expose.clone();
+    read_only.extend([world.root.clone(), world.python.clone()]);
+    read_only.extend(world.application.iter().map(|folder| folder.environment.clone()));
+    // The folders of the system are there anyway, and nothing may stand in the way of the root itself.
+    read_only.retain(|path| path.exists() && path != Path::new("/") && !sandbox::is_system(path));
+    let application = world.application.iter().map(|folder| folder.environment.display().to_string()).collect();
+    let view = View { read_only, ..View::default() };
+    Side::open(Which::Environment, opening, world.python.clone(), application, view)
+}
+
+/// The digest is that of the copy: of the bytes that are tried.
+fn copy_artifact(plan: &Plan, scratch: &Path) -> Result<(PathBuf, String), Error> {
+    let unreadable = |source| Error::Artifact { path: plan.artifact.clone(), source };
+    let folder = scratch.join(Which::Artifact.name()).join("bin");
+    fs::create_dir_all(&folder)?;
+    let copy = folder.join(plan.artifact.file_name().unwrap_or(plan.name.as_ref()));
+    fs::copy(&plan.artifact, &copy).map_err(unreadable)?;
+    let mut digest = Sha256::new();
+    let mut file = fs::File::open(&copy)?;
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let count = file.read(&mut buffer)?;
+        if count == 0 {
+            break;
+        }
+        digest.update(&buffer[..count]);
+    }
+    let text = digest.finalize().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+    Ok((copy, text))
+}

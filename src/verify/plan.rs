@@ -1,0 +1,82 @@
+//! What is to be proved: plain data, so that any command, and any test, can make one.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::config::Start;
+
+/// Everything that [`super::prove`] needs. Paths are absolute.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub name: String,
+    pub artifact: PathBuf,
+    /// The `packproof` binary, which is started again as the sandbox.
+    pub tool: PathBuf,
+    pub world: World,
+    /// What the artifact must do without: the environment, the base interpreter, the sources, caches. The part
+    /// of an interpreter that shares a system folder with others (`/usr`) is found by [`super::hidden`].
+    pub hidden: Vec<PathBuf>,
+    /// In the order in which both sides run them.
+    pub imports: Vec<ImportCheck>,
+    pub scripts: Vec<PathBuf>,
+    pub start: Option<StartProbe>,
+    /// Distributions that the artifact must hold, by normalised name.
+    pub distributions: Vec<String>,
+    pub limits: Limits,
+    /// Where the scratch folder is made; the system's folder for temporary files if not said. Programs must be
+    /// allowed to run there.
+    pub scratch: Option<PathBuf>,
+}
+
+/// The unpackaged application.
+#[derive(Debug, Clone)]
+pub struct World {
+    /// The environment's interpreter, as the user would call it: a virtual environment's own `bin/python`.
+    pub python: PathBuf,
+    /// What that interpreter needs to see: prefix, base prefix, folders of `sys.path`, editable projects.
+    pub expose: Vec<PathBuf>,
+    /// The project's folder; helpers of the start probe run in it.
+    pub root: PathBuf,
+    /// `sys.path[0]` and the folders of `[runner] path`, in that order.
+    pub application: Vec<ApplicationFolder>,
+}
+
+/// One folder of the application's on `sys.path`, on both sides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApplicationFolder {
+    pub environment: PathBuf,
+    /// Relative to the tree's root, e.g. `app`.
+    pub artifact: String,
+}
+
+/// `from module import name, name`, or `import module`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportCheck {
+    pub module: String,
+    pub names: Vec<String>,
+    /// `worker/sandbox.py:12`, or `[smoke] imports`.
+    pub because: String,
+    /// Asked for by the configuration: it must succeed, not only fail alike.
+    pub required: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct StartProbe {
+    pub settings: Start,
+    /// What starts the application unpackaged, after the interpreter: `main.py`, or `-m package`.
+    pub unpackaged: Vec<String>,
+}
+
+/// How long is too long.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// For one import; the first start of the artifact is part of its first import.
+    pub import: Duration,
+    pub script: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { import: Duration::from_mins(2), script: Duration::from_mins(5) }
+    }
+}

@@ -1,0 +1,203 @@
+//! What was found out: the proof, as it is written beside the artifact.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use fs_err as fs;
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+
+/// Changes with every change of a field's meaning.
+pub const SCHEMA: &str = "https://packproof.dev/proof/v1";
+
+/// Everything but [`Run`] is the same for the same artifact and environment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Proof {
+    pub schema: String,
+    /// Of packproof.
+    pub tool_version: String,
+    pub subject: Subject,
+    pub verdict: Verdict,
+    pub isolation: Isolation,
+    pub imports: Imports,
+    pub scripts: Vec<Script>,
+    pub start: Start,
+    pub escape: Escape,
+    /// Each of them is enough for a failed proof.
+    pub differences: Vec<Difference>,
+    pub run: Run,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    Proved,
+    PartiallyIsolated,
+    NotProved,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subject {
+    pub name: String,
+    /// Algorithm → hexadecimal digest, as an in-toto statement has it.
+    pub digest: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Isolation {
+    /// Why the artifact may have seen more than it should; nothing for full isolation.
+    pub partial: Option<String>,
+    /// What did not exist while the artifact ran.
+    pub hidden: Vec<PathBuf>,
+    pub network: String,
+    pub notes: Vec<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Imports {
+    pub checked: usize,
+    pub same: usize,
+    /// Among `same`: fail in both, e.g. an optional dependency that is not there.
+    pub fail_alike: usize,
+    /// Not run, by rule.
+    pub left_out: Vec<LeftOut>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LeftOut {
+    pub module: String,
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Script {
+    pub name: String,
+    pub environment: String,
+    pub artifact: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Start {
+    /// The configuration has no `[start]`.
+    NotConfigured,
+    Passed,
+    Failed,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Escape {
+    pub modules: usize,
+    pub mapped_files: usize,
+    /// Libraries that the artifact took from the system.
+    pub system_libraries: Vec<String>,
+    /// Among them, those that no table of packproof's vouches for.
+    pub unlisted: Vec<String>,
+}
+
+/// Something that is not in the artifact as it is in the environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    pub kind: Kind,
+    /// A module, a script, a variable, a file.
+    pub subject: String,
+    /// Where it is imported, or what asked for it.
+    pub because: Vec<String>,
+    pub environment: String,
+    pub artifact: String,
+    /// The last lines that were printed, where they say something.
+    pub output: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    Import,
+    Origin,
+    RequiredImport,
+    NoResult,
+    Distribution,
+    Script,
+    Start,
+    Escape,
+    ChildEnvironment,
+}
+
+/// What differs from one run to the next.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Run {
+    /// Seconds since 1970.
+    pub started: u64,
+    /// Stage → seconds.
+    pub seconds: BTreeMap<String, f64>,
+    /// The start probe's, unpackaged.
+    pub environment: Option<Measured>,
+    /// The start probe's first start, unpacking included.
+    pub artifact: Option<Measured>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Measured {
+    pub seconds_to_ready: f64,
+    /// Of the first process, at the stop signal.
+    pub peak_memory_kib: Option<u64>,
+}
+
+impl Difference {
+    /// Takes the name of the scratch folder out, which is another one each time.
+    pub(super) fn hide(&mut self, scratch: &Path) {
+        let scratch = scratch.to_string_lossy();
+        let clean = |text: &mut String| *text = text.replace(&*scratch, "<scratch>");
+        clean(&mut self.subject);
+        clean(&mut self.environment);
+        clean(&mut self.artifact);
+        self.output.as_mut().map(clean);
+    }
+}
+
+/// Whole milliseconds: more would be noise, and is not read back as it was written.
+pub(super) fn seconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1000.0).round() / 1000.0
+}
+
+impl Proof {
+    pub fn is_proved(&self) -> bool {
+        self.verdict != Verdict::NotProved
+    }
+
+    /// `NAME.proof.json` beside the artifact.
+    pub fn path_for(artifact: &Path) -> PathBuf {
+        let mut name = artifact.file_name().unwrap_or_default().to_owned();
+        name.push(".proof.json");
+        artifact.with_file_name(name)
+    }
+
+    /// All of the file or nothing of it.
+    pub fn write(&self, path: &Path) -> Result<(), Error> {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let mut file = tempfile::NamedTempFile::new_in(folder)
+            .map_err(|source| Error::ProofNotWritten { path: path.to_owned(), source })?;
+        let written = serde_json::to_writer_pretty(&mut file, self)
+            .map_err(std::io::Error::from)
+            .and_then(|()| writeln!(file))
+            .and_then(|()| {
+                use std::os::unix::fs::PermissionsExt as _;
+                fs::set_permissions(file.path(), std::fs::Permissions::from_mode(0o644))
+            })
+            .and_then(|()| file.persist(path).map_err(|error| error.error));
+        written.map(drop).map_err(|source| Error::ProofNotWritten { path: path.to_owned(), source })
+    }
+
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let bytes = fs::read(path)?;
+        serde_json::from_slice(&bytes).map_err(|source| Error::ProofUnreadable { path: path.to_owned(), source })
+    }
+}

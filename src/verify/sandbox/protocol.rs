@@ -1,0 +1,113 @@
+//! What the tool and the sandbox's first process say to each other: one JSON object a line, requests on its
+//! standard input, events on its standard output.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// Carries the [`Spec`] to the re-executed tool. Nothing that the sandbox runs inherits it.
+pub(super) const VARIABLE: &str = "PACKPROOF_SANDBOX";
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Spec {
+    pub role: Role,
+    /// An empty folder that the new root is mounted on.
+    pub mount_point: PathBuf,
+    pub view: View,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Role {
+    /// Makes the namespaces, then starts `Init` as the first process of the new PID namespace.
+    Outer,
+    /// Builds the root, lets go of every privilege, then serves requests.
+    Init,
+    /// Serves requests where namespaces are not to be had.
+    Bare,
+}
+
+/// What a sandbox can see beside the system's folders.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct View {
+    pub writable: Vec<PathBuf>,
+    pub read_only: Vec<PathBuf>,
+    /// Covered where a folder of the system holds them; everything else is absent anyway.
+    pub hidden: Vec<PathBuf>,
+}
+
+/// One process to run. `env` is the whole environment.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Job {
+    pub argv: Vec<String>,
+    pub env: BTreeMap<String, String>,
+    pub cwd: PathBuf,
+    pub stdout: PathBuf,
+    pub stderr: PathBuf,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Request {
+    Run {
+        id: u64,
+        job: Job,
+    },
+    Signal {
+        id: u64,
+        signal: i32,
+    },
+    /// SIGKILL to the process and its group.
+    Kill {
+        id: u64,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Event {
+    Opened {
+        network: String,
+        notes: Vec<String>,
+    },
+    Refused {
+        reason: String,
+    },
+    NotStarted {
+        id: u64,
+        reason: String,
+    },
+    /// Peak resident set, read just before the signal was sent.
+    Memory {
+        id: u64,
+        kib: u64,
+    },
+    Exited {
+        id: u64,
+        exit: Exit,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Exit {
+    Code(i32),
+    Signal(i32),
+}
+
+impl std::fmt::Display for Exit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit status {code}"),
+            Self::Signal(signal) => match super::signal::name(*signal) {
+                Some(name) => write!(f, "killed by {name}"),
+                None => write!(f, "killed by signal {signal}"),
+            },
+        }
+    }
+}
+
+/// The folders of an installed system, and nobody's project.
+pub(super) const SYSTEM: [&str; 8] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc"];
+
+/// Whether `path` is a folder of the system's or lies in one.
+pub(in crate::verify) fn is_system(path: &Path) -> bool {
+    SYSTEM.iter().any(|system| path.starts_with(system))
+}

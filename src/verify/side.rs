@@ -1,0 +1,153 @@
+//! One of the two sides that are compared: the unpackaged application, or the artifact, each in a sandbox of its
+//! own with folders that nothing has been in before.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use fs_err as fs;
+
+use super::Error;
+use super::sandbox::{Exit, Job, Sandbox, View};
+
+/// What an ordinary login has.
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    Environment,
+    Artifact,
+}
+
+impl Which {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Environment => "environment",
+            Self::Artifact => "artifact",
+        }
+    }
+}
+
+pub(super) struct Side {
+    pub which: Which,
+    pub sandbox: Sandbox,
+    /// Everything of this side's lies here, at the same path inside the sandbox.
+    pub folder: PathBuf,
+    /// The environment's interpreter, or the copy of the artifact.
+    pub program: PathBuf,
+    /// What goes to the front of `sys.path`; relative to the tree's root for the artifact.
+    pub application: Vec<String>,
+    /// One of the sides has no namespaces, so that Python might write bytecode into the user's folders.
+    pub may_write: bool,
+    count: u32,
+}
+
+/// Where to open a side.
+pub(super) struct Opening<'a> {
+    pub tool: &'a Path,
+    pub scratch: &'a Path,
+    /// Seen by both sides, e.g. for a helper and the application to meet in.
+    pub shared: &'a Path,
+}
+
+impl Side {
+    pub(super) fn open(
+        which: Which,
+        opening: &Opening<'_>,
+        program: PathBuf,
+        application: Vec<String>,
+        mut view: View,
+    ) -> Result<Self, Error> {
+        let folder = opening.scratch.join(which.name());
+        fs::create_dir_all(&folder)?;
+        let own = opening.scratch.join(format!("{}.sandbox", which.name()));
+        fs::create_dir_all(&own)?;
+        view.writable.extend([folder.clone(), opening.shared.to_owned()]);
+        let sandbox = Sandbox::open(opening.tool, &own, &view)?;
+        Ok(Self { which, sandbox, folder, program, application, may_write: false, count: 0 })
+    }
+
+    /// The environment that a process starts with, and nothing else. `home` is a folder name, made where missing.
+    pub(super) fn variables(&self, home: &str) -> Result<BTreeMap<String, String>, Error> {
+        let home = self.folder.join(home);
+        let temporary = self.folder.join("tmp");
+        fs::create_dir_all(&home)?;
+        fs::create_dir_all(&temporary)?;
+        let mut variables: BTreeMap<String, String> = [
+            ("HOME", home.display().to_string()),
+            ("TMPDIR", temporary.display().to_string()),
+            ("PATH", PATH.to_owned()),
+            ("LANG", "C.UTF-8".to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into();
+        if self.may_write {
+            variables.insert("PYTHONDONTWRITEBYTECODE".to_owned(), "1".to_owned());
+        }
+        Ok(variables)
+    }
+
+    /// An empty folder to work in.
+    pub(super) fn fresh(&mut self, purpose: &str) -> Result<PathBuf, Error> {
+        self.count += 1;
+        let folder = self.folder.join(format!("{purpose}-{}", self.count));
+        fs::create_dir_all(&folder)?;
+        Ok(folder)
+    }
+
+    /// This side's Python with `arguments`; its output, standard and error, goes to `output` inside `cwd`.
+    pub(super) fn python(&self, arguments: &[&Path], cwd: PathBuf) -> Result<(Job, PathBuf), Error> {
+        let mut env = self.variables("home")?;
+        if self.which == Which::Artifact {
+            env.insert("PACKPROOF".to_owned(), "python".to_owned());
+        }
+        let output = self.folder.join(format!("output-{}", self.count));
+        let mut argv = vec![self.program.display().to_string()];
+        argv.extend(arguments.iter().map(|argument| argument.display().to_string()));
+        Ok((Job { argv, env, cwd, stdout: output.clone(), stderr: output.clone() }, output))
+    }
+
+    /// Runs to the end; a job that takes longer than `limit` is killed.
+    pub(super) fn finish(&mut self, id: u64, limit: Duration) -> Result<Ending, Error> {
+        if let Some(exit) = self.sandbox.wait(id, limit)? {
+            return Ok(Ending::Exited(exit));
+        }
+        self.kill(id)?;
+        Ok(Ending::TooLong(limit))
+    }
+
+    pub(super) fn kill(&mut self, id: u64) -> Result<(), Error> {
+        self.sandbox.kill(id)?;
+        let end = Instant::now() + Duration::from_secs(10);
+        while self.sandbox.wait(id, Duration::from_secs(1))?.is_none() && Instant::now() < end {}
+        Ok(())
+    }
+
+    /// Folders whose names differ between the sides.
+    pub(super) fn normalise(&self, text: &str) -> String {
+        text.replace(&*self.folder.to_string_lossy(), "<scratch>")
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    Exited(Exit),
+    TooLong(Duration),
+}
+
+impl std::fmt::Display for Ending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exited(exit) => exit.fmt(f),
+            Self::TooLong(limit) => write!(f, "still running after {} s", limit.as_secs()),
+        }
+    }
+}
+
+/// The last lines of a process's output.
+pub(super) fn tail(output: &Path, lines: usize) -> String {
+    let bytes = fs::read(output).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let all: Vec<&str> = text.trim_end().lines().collect();
+    all[all.len().saturating_sub(lines)..].join("\n")
+}

@@ -1,0 +1,400 @@
+//! The prover against artifacts that are made here: a shell script with a relocated interpreter behind it, which can
+//! be broken at will, and whose start needs none of packproof's own code.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use packproof::config::Start;
+use packproof::progress::Silent;
+use packproof::verify::{
+    ApplicationFolder, ImportCheck, Kind, Limits, Plan, Proof, Start as Started, StartProbe, Verdict, World, prove,
+};
+
+const MAIN: &str = r#"
+import os, signal, socket, sys
+with open(os.environ["PEER"]) as file:
+    port = int(file.read())
+stop = []
+signal.signal(signal.SIGTERM, lambda *args: stop.append(1))
+def late():
+    from shapes.late import Circle
+    return Circle()
+with socket.create_connection(("127.0.0.1", port)) as peer:
+    late().area()
+    print("Ready,", peer.recv(5).decode(), flush=True)
+    while not stop:
+        signal.pause()
+"#;
+
+const PEER: &str = r#"
+import os, socket, sys
+server = socket.create_server(("127.0.0.1", 0))
+with open(sys.argv[1] + ".new", "w") as file:
+    file.write(str(server.getsockname()[1]))
+os.rename(sys.argv[1] + ".new", sys.argv[1])
+while True:
+    server.accept()[0].sendall(b"hello")
+"#;
+
+const SMOKE: &str = "from shapes.late import Circle\nimport helper\nassert Circle().area() == 3 and helper.X == 1\n";
+
+/// What the artifact is made of, laid out for a test to spoil before [`Fixture::pack`].
+struct Fixture {
+    folder: tempfile::TempDir,
+    version: String,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        // On purpose not below the folder of the run's own scratch, and readable by another user.
+        let folder = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o755)).tempdir().unwrap();
+        let root = folder.path();
+        let (python, base, version) = base_python();
+        run(Command::new(&python).args(["-m", "venv", "--without-pip"]).arg(root.join("venv")));
+        let site = root.join(format!("venv/lib/python{version}/site-packages"));
+        write(&site.join("shapes/__init__.py"), "");
+        write(&site.join("shapes/late.py"), "class Circle:\n    def area(self):\n        return 3\n");
+        write(&site.join("shapes-1.0.dist-info/METADATA"), "Metadata-Version: 2.1\nName: shapes\nVersion: 1.0\n");
+        write(&root.join("project/main.py"), MAIN);
+        write(&root.join("project/helper.py"), "X = 1\n");
+        write(&root.join("project/peer.py"), PEER);
+        write(&root.join("project/smoke.py"), SMOKE);
+
+        let tree = root.join("tree");
+        let library = tree.join(format!("lib/python{version}"));
+        fs::create_dir_all(tree.join("bin")).unwrap();
+        fs::create_dir_all(&library).unwrap();
+        let stdlib = base.join(format!("lib/python{version}"));
+        run(Command::new("sh")
+            .arg("-c")
+            .arg(
+                "cd \"$1\" && tar cf - --exclude=./test --exclude=./site-packages --exclude=./dist-packages \
+             --exclude=./idlelib --exclude=./ensurepip --exclude=./config-* --exclude=__pycache__ \
+             --exclude=./sitecustomize.py . | tar xf - -C \"$2\"",
+            )
+            .arg("sh")
+            .arg(&stdlib)
+            .arg(&library));
+        relocate(&python, &tree.join("bin/app"), &base);
+        let shared = format!("libpython{version}.so.1.0");
+        if base.join("lib").join(&shared).exists() && base != Path::new("/usr") {
+            relocate(&base.join("lib").join(&shared), &tree.join("lib").join(&shared), &base);
+        }
+        for modules in walk(&library, ".so") {
+            relocate(&modules, &modules.clone(), &base);
+        }
+        // Debian's site.py knows dist-packages alone.
+        let packages =
+            if base == Path::new("/usr") { library.join("dist-packages") } else { library.join("site-packages") };
+        fs::create_dir_all(&packages).unwrap();
+        run(Command::new("cp")
+            .arg("-r")
+            .arg(site.join("shapes"))
+            .arg(site.join("shapes-1.0.dist-info"))
+            .arg(&packages));
+        fs::create_dir_all(tree.join("app")).unwrap();
+        for name in ["main.py", "helper.py"] {
+            fs::copy(root.join("project").join(name), tree.join("app").join(name)).unwrap();
+        }
+        Self { folder, version }
+    }
+
+    fn path(&self, below: &str) -> PathBuf {
+        self.folder.path().join(below)
+    }
+
+    /// In the tree.
+    fn package(&self, below: &str) -> PathBuf {
+        let library = self.path(&format!("tree/lib/python{}", self.version));
+        ["site-packages", "dist-packages"]
+            .map(|name| library.join(name))
+            .into_iter()
+            .find(|it| it.exists())
+            .unwrap()
+            .join(below)
+    }
+
+    /// A script, and the tree behind it.
+    fn pack(&self, prelude: &str) -> PathBuf {
+        let artifact = self.path("project/dist/app");
+        let script = format!(
+            "#!/bin/sh\n{prelude}\ntree=\"$HOME/.cache/app\"\n\
+             if [ ! -e \"$tree\" ]; then mkdir -p \"$tree\"; tail -n +9 \"$0\" | tar xf - -C \"$tree\"; fi\n\
+             mode=$PACKPROOF; unset PACKPROOF PWD OLDPWD\n\
+             if [ \"$mode\" = python ]; then exec \"$tree/bin/app\" -s \"$@\"; fi\n\
+             exec \"$tree/bin/app\" -s \"$tree/app/main.py\" \"$@\"\n#\n"
+        );
+        assert_eq!(script.lines().count(), 8);
+        let tar = Command::new("tar").args(["cf", "-", "-C"]).arg(self.path("tree")).arg(".").output().unwrap();
+        write(&artifact, "");
+        fs::write(&artifact, [script.as_bytes(), &tar.stdout].concat()).unwrap();
+        fs::set_permissions(&artifact, fs::Permissions::from_mode(0o755)).unwrap();
+        artifact
+    }
+
+    fn plan(&self, artifact: PathBuf) -> Plan {
+        let (_, base, _) = base_python();
+        let check = |module: &str, names: &[&str]| ImportCheck {
+            module: module.into(),
+            names: names.iter().map(|name| (*name).into()).collect(),
+            because: "main.py:9".into(),
+            required: false,
+        };
+        Plan {
+            name: "app".into(),
+            artifact,
+            tool: env!("CARGO_BIN_EXE_packproof").into(),
+            world: World {
+                python: self.path("venv/bin/python"),
+                expose: vec![self.path("venv"), base.clone()],
+                root: self.path("project"),
+                application: vec![ApplicationFolder { environment: self.path("project"), artifact: "app".into() }],
+            },
+            hidden: vec![self.path("venv"), self.path("project"), base],
+            imports: vec![
+                check("os", &["path", "getcwd"]),
+                check("ctypes", &["CDLL"]),
+                check("shapes", &["late"]),
+                check("shapes.late", &["Circle"]),
+                check("helper", &["X"]),
+                check("not_there", &[]),
+                check("json", &["dumps"]),
+            ],
+            scripts: vec![self.path("project/smoke.py")],
+            start: Some(StartProbe {
+                settings: Start {
+                    args: Vec::new(),
+                    env: vec![("PEER".into(), "{tmp}/port".into())],
+                    with: vec!["python peer.py {tmp}/port".into()],
+                    ready: Some("Ready, hello".into()),
+                    stop: "SIGTERM".into(),
+                    exit_code: 0,
+                    timeout: 20,
+                },
+                unpackaged: vec![self.path("project/main.py").display().to_string()],
+            }),
+            distributions: vec!["shapes".into()],
+            limits: Limits::default(),
+            scratch: None,
+        }
+    }
+
+    fn prove(&self) -> Proof {
+        prove(&self.plan(self.pack("")), &Silent).unwrap()
+    }
+}
+
+/// Interpreter, its base prefix, `3.11`.
+fn base_python() -> (PathBuf, PathBuf, String) {
+    let named = std::env::var("PACKPROOF_TEST_PYTHON").unwrap_or_else(|_| "/usr/bin/python3".into());
+    let code = "import os, sys; print(os.path.realpath(sys.executable)); print(sys.base_prefix); print('%d.%d' % sys.version_info[:2])";
+    let output = Command::new(&named).args(["-c", code]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let [python, base, version] = text.lines().collect::<Vec<_>>().try_into().unwrap();
+    (python.into(), base.into(), version.into())
+}
+
+/// Copies, with a run path that names the base interpreter turned into a relative one of the same length.
+fn relocate(from: &Path, to: &Path, base: &Path) {
+    let mut bytes = fs::read(from).unwrap();
+    let old = format!("{}/lib\0", base.display()).into_bytes();
+    let mut new = b"$ORIGIN/../lib".to_vec();
+    if let Some(at) = bytes.windows(old.len()).position(|window| window == old)
+        && new.len() < old.len()
+    {
+        new.resize(old.len(), 0);
+        bytes[at..at + old.len()].copy_from_slice(&new);
+    }
+    fs::write(to, bytes).unwrap();
+    fs::set_permissions(to, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn walk(folder: &Path, end: &str) -> Vec<PathBuf> {
+    walkdir::WalkDir::new(folder)
+        .into_iter()
+        .flatten()
+        .filter(|entry| entry.file_type().is_file() && entry.path().to_string_lossy().ends_with(end))
+        .map(walkdir::DirEntry::into_path)
+        .collect()
+}
+
+fn write(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+fn run(command: &mut Command) {
+    assert!(command.status().unwrap().success(), "{command:?}");
+}
+
+fn text(proof: &Proof) -> String {
+    packproof::report::proof::render(proof)
+}
+
+fn difference<'a>(proof: &'a Proof, kind: Kind, subject: &str) -> &'a packproof::verify::Difference {
+    assert_eq!(proof.verdict, Verdict::NotProved);
+    proof
+        .differences
+        .iter()
+        .find(|it| it.kind == kind && it.subject == subject)
+        .unwrap_or_else(|| panic!("{}", text(proof)))
+}
+
+#[test]
+fn a_whole_artifact_is_proved() {
+    let fixture = Fixture::new();
+    let proof = fixture.prove();
+    let expected = if std::env::var_os("PACKPROOF_TEST_PARTIAL").is_some() {
+        assert!(text(&proof).starts_with("PROVED (partial isolation: "));
+        Verdict::PartiallyIsolated
+    } else {
+        assert!(proof.isolation.hidden.contains(&fixture.path("venv")));
+        Verdict::Proved
+    };
+    assert_eq!(proof.verdict, expected, "{}", text(&proof));
+    assert_eq!((proof.imports.checked, proof.imports.same, proof.imports.fail_alike), (7, 7, 1));
+    assert_eq!(proof.start, Started::Passed);
+    assert_eq!(proof.scripts.len(), 1);
+
+    let path = Proof::path_for(&fixture.path("project/dist/app"));
+    proof.write(&path).unwrap();
+    assert_eq!(Proof::read(&path).unwrap(), proof);
+}
+
+/// The test binary again, as somebody else or somewhere else.
+fn again(command: &mut Command) {
+    let output = command
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "proof::a_whole_artifact_is_proved", "--nocapture"])
+        .env("HOME", "/nonexistent")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("1 passed"), "{said}");
+}
+
+#[test]
+fn an_ordinary_user_needs_no_privilege() {
+    if !rustix::process::getuid().is_root() {
+        return;
+    }
+    again(Command::new("env").uid(65534).gid(65534).env_remove("PACKPROOF_TEST_PYTHON"));
+}
+
+#[test]
+fn without_namespaces_the_proof_says_so() {
+    let script =
+        "echo 0 > /proc/sys/user/max_user_namespaces && echo 0 > /proc/sys/user/max_mnt_namespaces && exec \"$@\"";
+    again(Command::new("unshare").args(["-Ur", "sh", "-c", script, "sh"]).env("PACKPROOF_TEST_PARTIAL", "1"));
+}
+
+#[test]
+fn a_module_that_is_missing_shows_on_both_sides() {
+    let fixture = Fixture::new();
+    fs::remove_file(fixture.package("shapes/late.py")).unwrap();
+    let proof = fixture.prove();
+    let found = difference(&proof, Kind::Import, "shapes.late");
+    assert_eq!(found.environment, "imports");
+    assert_eq!(found.artifact, "ModuleNotFoundError: No module named 'shapes.late'");
+    assert_eq!(found.because, ["main.py:9"]);
+    difference(&proof, Kind::Script, "smoke.py");
+    let start = difference(&proof, Kind::Start, "start");
+    assert!(start.output.as_ref().unwrap().contains("No module named 'shapes.late'"), "{}", text(&proof));
+    assert!(text(&proof).starts_with("NOT PROVED"));
+}
+
+#[test]
+fn another_kind_of_module_and_another_version_differ() {
+    let fixture = Fixture::new();
+    fs::create_dir(fixture.package("shapes/late")).unwrap();
+    fs::rename(fixture.package("shapes/late.py"), fixture.package("shapes/late/__init__.py")).unwrap();
+    write(&fixture.package("shapes-1.0.dist-info/METADATA"), "Metadata-Version: 2.1\nName: shapes\nVersion: 2.0\n");
+    let proof = fixture.prove();
+    let found = difference(&proof, Kind::Origin, "shapes.late");
+    assert_eq!(found.environment, "file `shapes/late.py`");
+    assert_eq!(found.artifact, "package `shapes/late/__init__.py`");
+    assert_eq!(difference(&proof, Kind::Distribution, "shapes").artifact, "version 2.0");
+}
+
+#[test]
+fn an_import_that_ends_the_process_or_forges_results_is_no_result() {
+    let fixture = Fixture::new();
+    let forged = "import os, sys\nfor i in range(9):\n    line = '{\"nonce\": \"\", \"kind\": \"outcome\", \"id\": %d}' % i\n    \
+                  print(line, flush=True)\nprint('{\"kind\": \"done\"}', flush=True)\nos._exit(0)\n";
+    write(&fixture.package("shapes/late.py"), forged);
+    let proof = fixture.prove();
+    let found = difference(&proof, Kind::NoResult, "shapes.late");
+    assert_eq!((found.environment.as_str(), found.artifact.as_str()), ("imports", "did not come back: exit status 0"));
+    assert!(found.output.as_ref().unwrap().contains("\"kind\": \"done\""));
+    let others = proof.differences.iter().filter(|it| matches!(it.kind, Kind::Import | Kind::NoResult));
+    assert_eq!(others.map(|it| it.subject.as_str()).collect::<Vec<_>>(), ["shapes", "shapes.late"], "{}", text(&proof));
+}
+
+#[test]
+fn an_import_that_hangs_is_ended() {
+    let fixture = Fixture::new();
+    write(&fixture.package("shapes/late.py"), "import time\ntime.sleep(3600)\n");
+    let mut plan = fixture.plan(fixture.pack(""));
+    plan.limits.import = std::time::Duration::from_secs(3);
+    plan.imports.retain(|it| it.module != "shapes");
+    (plan.start, plan.scripts) = (None, Vec::new());
+    let proof = prove(&plan, &Silent).unwrap();
+    assert_eq!(
+        difference(&proof, Kind::NoResult, "shapes.late").artifact,
+        "did not come back: still running after 3 s"
+    );
+    assert_eq!(proof.imports.same, proof.imports.checked - 1);
+}
+
+#[test]
+fn a_path_outside_and_a_variable_for_children_are_found() {
+    let fixture = Fixture::new();
+    write(&fixture.package("outside.pth"), "/usr/share\n");
+    let mut plan = fixture.plan(fixture.pack("export LD_LIBRARY_PATH=/nowhere"));
+    (plan.start, plan.scripts) = (None, Vec::new());
+    let proof = prove(&plan, &Silent).unwrap();
+    difference(&proof, Kind::Escape, "/usr/share");
+    let found = difference(&proof, Kind::ChildEnvironment, "LD_LIBRARY_PATH");
+    assert_eq!((found.environment.as_str(), found.artifact.as_str()), ("not set", "/nowhere"));
+}
+
+#[test]
+fn starts_that_go_wrong() {
+    let fixture = Fixture::new();
+    let mains = [
+        ("import sys; print('Ready, hello', flush=True)", "said `Ready, hello`, then ended"),
+        ("import sys; sys.exit(0)", "ended (exit status 0) before it said `Ready, hello`"),
+        (
+            "import signal\nsignal.signal(15, signal.SIG_IGN)\nprint('Ready, hello', flush=True)\nsignal.pause()",
+            "still running 3 s after SIGTERM",
+        ),
+        ("import signal\nprint('Ready, hello', flush=True)\nsignal.pause()", "after SIGTERM: killed by SIGTERM"),
+        ("import time; time.sleep(99)", "did not say `Ready, hello` in 3 s"),
+    ];
+    for (main, expected) in mains {
+        write(&fixture.path("tree/app/main.py"), main);
+        let mut plan = fixture.plan(fixture.pack(""));
+        plan.imports.truncate(1);
+        plan.scripts.clear();
+        plan.start.as_mut().unwrap().settings.timeout = 3;
+        let proof = prove(&plan, &Silent).unwrap();
+        let found = difference(&proof, Kind::Start, "start");
+        assert!(found.artifact.contains(expected), "{expected}: {}", text(&proof));
+        assert_eq!(found.environment, "starts, gets ready and stops");
+    }
+}
+
+#[test]
+fn a_probe_that_fails_unpackaged_is_not_blamed_on_the_artifact() {
+    let fixture = Fixture::new();
+    write(&fixture.path("project/peer.py"), "import sys; sys.exit('no peer today')");
+    let proof = fixture.prove();
+    let found = difference(&proof, Kind::Start, "start");
+    assert!(found.environment.contains("ended (exit status 1) before it wrote `{tmp}/port`"), "{}", text(&proof));
+    assert_eq!(found.artifact, "not started");
+    assert!(found.output.as_ref().unwrap().contains("no peer today"));
+}
