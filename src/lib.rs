@@ -32,6 +32,8 @@ pub mod environment;
 pub mod format;
 #[cfg(feature = "tool")]
 pub mod graph;
+#[cfg(feature = "tool")]
+pub mod hooks;
 pub mod launcher;
 #[cfg(feature = "tool")]
 pub mod layout;

@@ -1,0 +1,507 @@
+//! The walk from the roots: read what is new, resolve what it imports, until nothing is new.
+//!
+//! Reading is parallel, resolving is not: listing folders is cheap beside parsing, and module numbers stay the same
+//! from run to run.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::condition::Target as Platform;
+use super::owner::Owners;
+use super::resolve::{ModuleKind, Resolved, Resolver};
+use super::syntax::{self, Asked, ImportKind, Names, Opaque, RawImport, Symbols, Syntax};
+use super::{Error, Import, Module, ModuleGraph, ModuleId, Origin, Rival, Target, Uninspectable, source};
+use crate::config::{self, Config, SmokeImport};
+use crate::environment::Environment;
+use crate::hooks::Hooks;
+use crate::names::{DistName, ModuleName};
+
+/// Where the graph begins.
+#[derive(Debug, Clone)]
+pub struct Roots {
+    /// Entries of `sys.path` that are the application's: the script's folder first, then `[runner] path`.
+    pub application: Vec<PathBuf>,
+    pub entry: config::Entry,
+    pub hidden_imports: Vec<ModuleName>,
+    pub smoke_imports: Vec<SmokeImport>,
+    pub smoke_scripts: Vec<PathBuf>,
+}
+
+impl Roots {
+    pub fn of(config: &Config) -> Self {
+        let first = match &config.runner.entry {
+            config::Entry::Script(script) => script.parent().unwrap_or(&config.root).to_owned(),
+            config::Entry::Module(_) | config::Entry::Function { .. } => config.root.clone(),
+        };
+        let mut application = vec![first];
+        application.extend(config.runner.path.iter().cloned());
+        Self {
+            application,
+            entry: config.runner.entry.clone(),
+            hidden_imports: config.runner.hidden_imports.clone(),
+            smoke_imports: config.smoke.imports.clone(),
+            smoke_scripts: config.smoke.scripts.clone(),
+        }
+    }
+}
+
+/// Deep nesting costs stack even when the tree is freed; only what is touched takes memory.
+const STACK: usize = 64 * 1024 * 1024;
+
+/// Reads every module that `roots` reach.
+pub fn build(environment: &Environment, roots: &Roots, hooks: &Hooks) -> Result<ModuleGraph, Error> {
+    let pool = rayon::ThreadPoolBuilder::new().stack_size(STACK).build()?;
+    let mut builder = Builder::new(environment, roots, hooks);
+    let root_ids = builder.plant(roots)?;
+    builder.grow(&pool, roots)?;
+    let mut graph = builder.finish(environment);
+    graph.compute_reach(&root_ids);
+    Ok(graph)
+}
+
+struct Builder {
+    resolver: Resolver,
+    owners: Owners,
+    platform: Arc<Platform>,
+    /// Import patterns of distributions, not yet met.
+    implicit: BTreeMap<DistName, Vec<String>>,
+    modules: Vec<Module>,
+    by_name: FxHashMap<ModuleName, ModuleId>,
+    missing: FxHashSet<Box<str>>,
+    /// By module.
+    imports: Vec<Vec<Import>>,
+    queue: VecDeque<ModuleId>,
+    /// Modules whose imports of the configuration follow their own.
+    planted: Vec<(ModuleId, RawImport)>,
+    main: ModuleId,
+}
+
+impl Builder {
+    fn new(environment: &Environment, roots: &Roots, hooks: &Hooks) -> Self {
+        Self {
+            resolver: Resolver::new(&environment.facts, &roots.application),
+            owners: Owners::of(environment),
+            platform: Arc::new(Platform::of(&environment.facts)),
+            implicit: hooks.implicit_imports(environment),
+            modules: Vec::new(),
+            by_name: FxHashMap::default(),
+            missing: FxHashSet::default(),
+            imports: Vec::new(),
+            queue: VecDeque::new(),
+            planted: Vec::new(),
+            main: ModuleId::MAIN,
+        }
+    }
+
+    fn plant(&mut self, roots: &Roots) -> Result<Vec<ModuleId>, Error> {
+        let script = match &roots.entry {
+            config::Entry::Script(script) => Some(script.clone()),
+            config::Entry::Module(_) | config::Entry::Function { .. } => None,
+        };
+        let main = self.script(script);
+        self.by_name.insert(self.modules[0].name.clone(), main);
+        let mut root_ids = vec![main];
+        let mut plant = |kind, module: &ModuleName, names| {
+            let module = Asked::Absolute(module.as_str().into());
+            self.planted.push((main, RawImport { line: 0, kind, module, names }));
+        };
+        match &roots.entry {
+            config::Entry::Script(_) => {}
+            config::Entry::Module(module) => plant(ImportKind::Unconditional, module, Names::Module),
+            config::Entry::Function { module, function } => {
+                let first = function.split('.').next().unwrap_or_default();
+                plant(ImportKind::Unconditional, module, Names::Listed([first.into()].into()));
+            }
+        }
+        for module in &roots.hidden_imports {
+            plant(ImportKind::Dynamic, module, Names::Module);
+        }
+        for import in &roots.smoke_imports {
+            let names = match &import.names[..] {
+                [] => Names::Module,
+                names => Names::Listed(names.iter().map(|name| name.as_str().into()).collect()),
+            };
+            plant(ImportKind::Dynamic, &import.module, names);
+        }
+        for script in &roots.smoke_scripts {
+            root_ids.push(self.script(Some(script.clone())));
+        }
+        if let config::Entry::Module(module) = &roots.entry {
+            self.run_as_main(module)?;
+        }
+        Ok(root_ids)
+    }
+
+    /// `python -m module`: a package's `__main__`, else the module itself.
+    fn run_as_main(&mut self, module: &ModuleName) -> Result<(), Error> {
+        let Target::Module(id) = self.ensure(module.as_str()) else {
+            return Err(Error::EntryNotFound { module: module.clone() });
+        };
+        self.main = id;
+        if !self.modules[id.index()].locations.is_empty() {
+            let inner = format!("{module}.__main__");
+            let Target::Module(inner_id) = self.ensure(&inner) else {
+                return Err(Error::EntryNotFound { module: module.clone() });
+            };
+            let module = Asked::Absolute(inner.into());
+            let line = 0;
+            self.planted.push((
+                ModuleId::MAIN,
+                RawImport { line, kind: ImportKind::Unconditional, module, names: Names::Module },
+            ));
+            self.main = inner_id;
+        }
+        Ok(())
+    }
+
+    fn script(&mut self, file: Option<PathBuf>) -> ModuleId {
+        let name = ModuleName::new("__main__").unwrap_or_else(|_| unreachable!("an identifier"));
+        let resolved = Resolved { kind: ModuleKind::SingleFile, file, locations: Vec::new() };
+        self.add(name, resolved, Some((Origin::Application, true)))
+    }
+
+    fn add(&mut self, name: ModuleName, resolved: Resolved, origin: Option<(Origin, bool)>) -> ModuleId {
+        let id = ModuleId(self.modules.len() as u32);
+        let Resolved { kind, file, locations } = resolved;
+        let (origin, editable) = origin.unwrap_or_else(|| match (&file, locations.first()) {
+            (Some(place), _) | (None, Some(place)) => self.owners.origin(place),
+            (None, None) => (Origin::Stdlib, false),
+        });
+        self.modules.push(Module {
+            name,
+            kind,
+            origin,
+            editable,
+            file,
+            locations,
+            symbols: Symbols::default(),
+            probe: None,
+            computed: Vec::new(),
+            uninspectable: None,
+        });
+        self.imports.push(Vec::new());
+        self.queue.push_back(id);
+        id
+    }
+
+    /// The module `name` with all packages around it, looked for where it is new.
+    fn ensure(&mut self, name: &str) -> Target {
+        if let Some(id) = self.by_name.get(name) {
+            return Target::Module(*id);
+        }
+        let parent = match name.rsplit_once('.') {
+            Some((parent, _)) => match self.ensure(parent) {
+                Target::Module(id) => Some(id),
+                missing => return missing,
+            },
+            None => None,
+        };
+        if self.missing.contains(name) {
+            return Target::Missing { within: parent };
+        }
+        let around = parent.map(|id| {
+            let Module { kind, file, locations, .. } = &self.modules[id.index()];
+            Resolved { kind: *kind, file: file.clone(), locations: locations.clone() }
+        });
+        let found = ModuleName::new(name).ok().and_then(|valid| {
+            let is_package = around.as_ref().is_none_or(|around| !around.locations.is_empty());
+            // `os.path`: a frozen name in a module that is no package.
+            if is_package || name == "os.path" {
+                Some((valid, self.resolver.resolve(name, around.as_ref())?))
+            } else {
+                None
+            }
+        });
+        match found {
+            Some((valid, resolved)) => {
+                let id = self.add(valid.clone(), resolved, None);
+                self.by_name.insert(valid, id);
+                Target::Module(id)
+            }
+            None => {
+                self.missing.insert(name.into());
+                Target::Missing { within: parent }
+            }
+        }
+    }
+
+    fn grow(&mut self, pool: &rayon::ThreadPool, roots: &Roots) -> Result<(), Error> {
+        loop {
+            while !self.queue.is_empty() {
+                let batch: Vec<ModuleId> = self.queue.drain(..).collect();
+                let read: Vec<Read> = pool.install(|| batch.par_iter().map(|id| self.read(*id)).collect());
+                for (id, read) in batch.into_iter().zip(read) {
+                    self.take(id, read, roots)?;
+                }
+            }
+            self.star_submodules();
+            if self.queue.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn read(&self, id: ModuleId) -> Read {
+        let module = &self.modules[id.index()];
+        let Some(file) = module.file.as_deref() else { return Read::NoSource };
+        if file.extension().is_none_or(|extension| extension != "py") && module.name.as_str() != "__main__" {
+            return Read::NoSource;
+        }
+        match read_file(file) {
+            Ok(bytes) => source::decode(bytes)
+                .and_then(|text| {
+                    syntax::read(&text, &self.platform, id == self.main || module.name.as_str() == "__main__")
+                })
+                .map_or_else(Read::Uninspectable, |syntax| Read::Syntax(Box::new(syntax))),
+            Err(error) => Read::Unreadable(error),
+        }
+    }
+
+    fn take(&mut self, id: ModuleId, read: Read, roots: &Roots) -> Result<(), Error> {
+        let mut raw = Vec::new();
+        let module = &mut self.modules[id.index()];
+        let entry = match &roots.entry {
+            config::Entry::Script(script) if id == ModuleId::MAIN => Some(script),
+            _ => None,
+        };
+        match (read, entry) {
+            (Read::Syntax(syntax), _) => {
+                let Syntax { imports, symbols, probe, computed } = *syntax;
+                raw = imports;
+                module.symbols = symbols;
+                module.probe = probe;
+                module.computed = computed;
+            }
+            (Read::Unreadable(source), Some(path)) => {
+                return Err(Error::EntryUnreadable { path: path.clone(), source });
+            }
+            (Read::Uninspectable(Uninspectable { line, message }), Some(path)) => {
+                return Err(Error::EntryInvalid { path: path.clone(), line, message });
+            }
+            (Read::NoSource, _) if id == ModuleId::MAIN && module.file.is_none() => {}
+            // Inside a package, a folder without `__init__` may be the place of a module that native code makes.
+            (Read::NoSource, _) if module.kind == ModuleKind::Namespace && module.name.parent().is_none() => {}
+            (Read::NoSource, _) => module.symbols.opaque = Some(Opaque::NoSource),
+            // A file inside a zip file, among others.
+            (Read::Unreadable(error), None) if error.kind() == std::io::ErrorKind::NotADirectory => {
+                module.symbols.opaque = Some(Opaque::NoSource);
+            }
+            (Read::Unreadable(error), None) => {
+                module.symbols.opaque = Some(Opaque::Uninspectable);
+                module.uninspectable = Some(Uninspectable { line: 0, message: error.to_string() });
+            }
+            (Read::Uninspectable(why), None) => {
+                module.symbols.opaque = Some(Opaque::Uninspectable);
+                module.uninspectable = Some(why);
+            }
+        }
+        raw.extend(self.planted.extract_if(.., |(planted, _)| *planted == id).map(|(_, import)| import));
+        raw.extend(self.implicit_imports(id));
+        self.imports[id.index()] = raw.into_iter().map(|raw| self.import(id, raw)).collect();
+        Ok(())
+    }
+
+    /// What a hook says that the distribution imports beside, once for each distribution.
+    fn implicit_imports(&mut self, id: ModuleId) -> Vec<RawImport> {
+        let Origin::Distribution(owner) = &self.modules[id.index()].origin else { return Vec::new() };
+        let Some(patterns) = self.implicit.remove(owner) else { return Vec::new() };
+        let mut modules = Vec::new();
+        for pattern in patterns {
+            match pattern.strip_suffix(".*") {
+                Some(package) => {
+                    if let Target::Module(package_id) = self.ensure(package) {
+                        let locations = self.modules[package_id.index()].locations.clone();
+                        let inside = self.resolver.modules_in(&locations);
+                        modules.extend(inside.into_iter().map(|name| format!("{package}.{name}")));
+                    }
+                }
+                None => modules.push(pattern),
+            }
+        }
+        let implicit = |module: String| RawImport {
+            line: 0,
+            kind: ImportKind::Dynamic,
+            module: Asked::Absolute(module.into()),
+            names: Names::Module,
+        };
+        modules.into_iter().map(implicit).collect()
+    }
+
+    fn import(&mut self, importer: ModuleId, raw: RawImport) -> Import {
+        let RawImport { line, kind, module, names } = raw;
+        let absolute = self.absolute(importer, &module);
+        let target = match &absolute {
+            Some(name) => self.ensure(name),
+            None => Target::Missing { within: None },
+        };
+        let mut submodules = Vec::new();
+        if let (Target::Module(id), Names::Listed(listed)) = (target, &names)
+            && !self.modules[id.index()].locations.is_empty()
+        {
+            for name in listed {
+                let full = format!("{}.{name}", self.modules[id.index()].name);
+                if let Target::Module(submodule) = self.ensure(&full) {
+                    submodules.push(submodule);
+                }
+            }
+        }
+        let module = absolute.unwrap_or_default();
+        Import { importer, line, kind, module, names, target, submodules: submodules.into() }
+    }
+
+    /// Nothing where a relative import leaves the top-level package.
+    fn absolute(&self, importer: ModuleId, asked: &Asked) -> Option<Box<str>> {
+        let importer = &self.modules[importer.index()];
+        let name = importer.name.as_str();
+        match asked {
+            Asked::Absolute(name) => Some(name.clone()),
+            Asked::OwnName(rest) => Some(format!("{name}{rest}").into()),
+            Asked::Relative { level, rest } => {
+                let is_package = !importer.locations.is_empty();
+                let mut base = name;
+                for _ in 0..level - u32::from(is_package) {
+                    base = base.rsplit_once('.')?.0;
+                }
+                Some(if rest.is_empty() { base.into() } else { format!("{base}.{rest}").into() })
+            }
+        }
+    }
+
+    /// `from package import *` imports the submodules that the package's `__all__` lists.
+    fn star_submodules(&mut self) {
+        for importer in 0..self.imports.len() {
+            for at in 0..self.imports[importer].len() {
+                let import = &self.imports[importer][at];
+                let (Names::Star, Target::Module(id)) = (&import.names, import.target) else { continue };
+                let module = &self.modules[id.index()];
+                let Some(all) = module.symbols.all.as_ref().filter(|_| !module.locations.is_empty()) else { continue };
+                let unbound = all.names.iter().filter(|name| module.symbols.bound.binary_search(name).is_err());
+                let full: Vec<_> = unbound.map(|name| format!("{}.{name}", module.name)).collect();
+                let found: Vec<_> = full
+                    .iter()
+                    .filter_map(|name| match self.ensure(name) {
+                        Target::Module(submodule) => Some(submodule),
+                        Target::Missing { .. } | Target::RunTime => None,
+                    })
+                    .collect();
+                self.imports[importer][at].submodules = found.into();
+            }
+        }
+    }
+
+    /// Whatever else the path holds under the names of top-level modules.
+    fn rivals(&mut self) -> BTreeMap<ModuleId, Vec<Rival>> {
+        let mut rivals: BTreeMap<ModuleId, Vec<Rival>> = BTreeMap::new();
+        for at in 0..self.modules.len() {
+            let Module { name, kind, file: Some(winner), .. } = &self.modules[at] else { continue };
+            let id = ModuleId(at as u32);
+            if name.parent().is_some() || *kind == ModuleKind::Frozen || self.by_name.get(name) != Some(&id) {
+                continue;
+            }
+            let (name, winner) = (name.clone(), winner.clone());
+            for entry in self.resolver.path().to_vec() {
+                for other in self.resolver.all_at(name.as_str(), &entry) {
+                    let Resolved { kind, file: Some(file), locations } = other else { continue };
+                    if file == winner
+                        || rivals.get(&id).is_some_and(|known| known.iter().any(|rival| rival.file == file))
+                    {
+                        continue;
+                    }
+                    let symbols = self.symbols_of(&file);
+                    let (origin, _) = self.owners.origin(&file);
+                    rivals.entry(id).or_default().push(Rival { kind, file, locations, origin, symbols });
+                }
+            }
+        }
+        rivals
+    }
+
+    fn symbols_of(&self, file: &Path) -> Symbols {
+        let text = read_file(file).ok().and_then(|bytes| source::decode(bytes).ok());
+        let syntax = text.and_then(|text| syntax::read(&text, &self.platform, false).ok());
+        syntax.map_or_else(|| Symbols { opaque: Some(Opaque::NoSource), ..Symbols::default() }, |syntax| syntax.symbols)
+    }
+
+    fn finish(mut self, environment: &Environment) -> ModuleGraph {
+        let rivals = self.rivals();
+        let Self { modules, by_name, imports, .. } = self;
+        let mut graph = ModuleGraph { modules, by_name, rivals, ..ModuleGraph::default() };
+        let mut starts = Vec::with_capacity(imports.len() + 1);
+        for of_one in imports {
+            starts.push(graph.imports.len() as u32);
+            graph.imports.extend(of_one);
+        }
+        starts.push(graph.imports.len() as u32);
+        graph.starts = starts;
+        for module in &graph.modules {
+            graph.runtime_modules.extend(module.symbols.registers.iter().cloned());
+        }
+        // setuptools' `distutils-precedence.pth`
+        if environment.facts.finders.iter().any(|finder| finder.class.starts_with("_distutils_hack.")) {
+            graph.runtime_modules.insert("distutils".into());
+        }
+        let replaced: Vec<usize> = graph
+            .imports
+            .iter()
+            .enumerate()
+            .filter(|(_, import)| graph.is_made_at_run_time(import))
+            .map(|(at, _)| at)
+            .collect();
+        for at in replaced {
+            graph.imports[at].target = Target::RunTime;
+        }
+        for at in 0..graph.modules.len() {
+            let module = &graph.modules[at];
+            // `sys.modules["own.name"] = …`
+            if module.symbols.registers.binary_search_by(|name| (**name).cmp(module.name.as_str())).is_ok() {
+                graph.modules[at].symbols.opaque = Some(Opaque::ReplacesItself);
+            }
+        }
+        graph
+    }
+}
+
+impl ModuleGraph {
+    fn is_made_at_run_time(&self, import: &Import) -> bool {
+        let Target::Missing { within } = import.target else { return false };
+        let mut name = &*import.module;
+        loop {
+            if self.runtime_modules.contains(name) {
+                return true;
+            }
+            match name.rsplit_once('.') {
+                Some((parent, _)) => name = parent,
+                None => break,
+            }
+        }
+        let mut around = within;
+        while let Some(id) = around {
+            let module = self.module(id);
+            if module.symbols.open_submodules
+                || module.symbols.opaque == Some(Opaque::ReplacesItself)
+                || module.kind == ModuleKind::Extension
+                || module.kind == ModuleKind::Builtin
+            {
+                return true;
+            }
+            around = module.name.parent().and_then(|parent| self.find(parent.as_str()));
+        }
+        false
+    }
+}
+
+enum Read {
+    Syntax(Box<Syntax>),
+    /// An extension, built-in or namespace.
+    NoSource,
+    Unreadable(std::io::Error),
+    Uninspectable(Uninspectable),
+}
+
+fn read_file(file: &Path) -> std::io::Result<Vec<u8>> {
+    fs_err::read(file)
+}

@@ -1,0 +1,99 @@
+//! Does a module have a name? Three answers, since some modules make names that no table holds.
+
+use rustc_hash::FxHashSet;
+
+use super::syntax::Opaque;
+use super::{Import, ModuleGraph, ModuleId, Target};
+
+/// Whether `from module import name` finds its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lookup {
+    Bound,
+    NotBound,
+    CannotTell(Opaque),
+}
+
+/// What every module object has.
+const IMPLICIT: [&str; 9] = [
+    "__name__",
+    "__doc__",
+    "__package__",
+    "__loader__",
+    "__spec__",
+    "__file__",
+    "__cached__",
+    "__builtins__",
+    "__dict__",
+];
+
+impl ModuleGraph {
+    /// As an attribute, or as a submodule.
+    pub fn lookup(&self, module: ModuleId, name: &str) -> Lookup {
+        if self.submodule(module, name) {
+            return Lookup::Bound;
+        }
+        self.attribute(module, name, &mut FxHashSet::default())
+    }
+
+    /// As [`Self::lookup`], but for a module that replaces itself when it runs: what its own statements bind.
+    pub fn lookup_as_written(&self, module: ModuleId, name: &str) -> Lookup {
+        match self.lookup(module, name) {
+            Lookup::CannotTell(Opaque::ReplacesItself) => Lookup::NotBound,
+            told => told,
+        }
+    }
+
+    fn submodule(&self, module: ModuleId, name: &str) -> bool {
+        let full = format!("{}.{name}", self.module(module).name);
+        self.find(&full).is_some() || self.runtime_modules.contains(full.as_str())
+    }
+
+    fn attribute(&self, id: ModuleId, name: &str, visited: &mut FxHashSet<ModuleId>) -> Lookup {
+        if !visited.insert(id) {
+            return Lookup::NotBound;
+        }
+        let module = self.module(id);
+        let symbols = &module.symbols;
+        if IMPLICIT.contains(&name) || (name == "__path__" && !module.locations.is_empty()) {
+            return Lookup::Bound;
+        }
+        if symbols.bound.binary_search_by(|bound| (**bound).cmp(name)).is_ok() {
+            return Lookup::Bound;
+        }
+        let mut unsure = symbols.opaque;
+        for star in &symbols.stars {
+            match self.through_star(self.import_at(id, *star), name, visited) {
+                Lookup::Bound => return Lookup::Bound,
+                Lookup::NotBound => {}
+                Lookup::CannotTell(cause) => unsure = unsure.or(Some(cause)),
+            }
+        }
+        if symbols.open_submodules && unsure.is_none() {
+            unsure = Some(Opaque::ReplacesItself);
+        }
+        unsure.map_or(Lookup::NotBound, Lookup::CannotTell)
+    }
+
+    fn through_star(&self, import: &Import, name: &str, visited: &mut FxHashSet<ModuleId>) -> Lookup {
+        let Target::Module(from) = import.target else {
+            // Missing: where that is an error it is one of its own; where it is guarded the names are not there.
+            return Lookup::CannotTell(Opaque::StarImport);
+        };
+        if let Some(all) = &self.module(from).symbols.all {
+            let listed = all.names.iter().any(|listed| &**listed == name);
+            if !listed && !all.open {
+                return Lookup::NotBound;
+            }
+            if listed && self.submodule(from, name) {
+                return Lookup::Bound;
+            }
+        } else if name.starts_with('_') {
+            return Lookup::NotBound;
+        }
+        // A submodule that has been imported is an attribute of its package, and taken by a star like any other.
+        if self.submodule(from, name) {
+            return Lookup::Bound;
+        }
+        self.attribute(from, name, visited)
+    }
+}

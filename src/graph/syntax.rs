@@ -1,0 +1,161 @@
+//! The text of one module → what it imports, which names it binds, and what it does that no table can hold.
+//!
+//! A pure function of the text and the target; nothing is resolved here.
+
+use std::sync::Arc;
+
+use ruff_python_parser::{Mode, ParseOptions, parse_unchecked};
+use serde::Serialize;
+
+use super::collect::Collector;
+use super::condition::Target;
+use super::source::{Lines, Uninspectable};
+
+/// When an import takes place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ImportKind {
+    /// Whenever the module is imported.
+    Unconditional,
+    /// In a function, when that is called.
+    Deferred,
+    /// Its failure is caught, or a condition that cannot be decided here stands before it.
+    Guarded,
+    /// `importlib.import_module`, `__import__`, a hook, or the configuration.
+    Dynamic,
+    /// For type checkers only: never when it runs.
+    TypeChecking,
+}
+
+/// One `import` statement's alias, one `from` statement, or one call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct RawImport {
+    pub line: u32,
+    pub kind: ImportKind,
+    pub module: Asked,
+    pub names: Names,
+}
+
+/// The module as the source asks for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Asked {
+    Absolute(Box<str>),
+    /// `from ..x import y`: level 2, `x`. The rest is empty for `from . import y`.
+    Relative {
+        level: u32,
+        rest: Box<str>,
+    },
+    /// `f"{__name__}.x"`: the rest holds `.x`.
+    OwnName(Box<str>),
+}
+
+/// What is taken out of the imported module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Names {
+    /// `import x`
+    Module,
+    /// `from x import *`
+    Star,
+    /// `from x import a, b`
+    Listed(Box<[Box<str>]>),
+}
+
+/// A module's table of names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Symbols {
+    /// Sorted: names that any statement of the module may bind.
+    pub(super) bound: Box<[Box<str>]>,
+    /// Places in [`Syntax::imports`] of `from x import *` in module scope.
+    pub(super) stars: Vec<u32>,
+    pub(super) all: Option<All>,
+    /// Why names that are not in `bound` may exist all the same.
+    pub(super) opaque: Option<Opaque>,
+    /// `__path__` is changed, an import hook installed, or `sys.modules` filled with names that cannot be read: its
+    /// submodules cannot be told.
+    pub(super) open_submodules: bool,
+    /// Names that the module puts into `sys.modules`.
+    pub(super) registers: Box<[Box<str>]>,
+    /// Where `sys.path` is changed.
+    pub(super) changes_path: Option<u32>,
+}
+
+/// `__all__` as far as it can be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct All {
+    pub names: Vec<Box<str>>,
+    /// More is added that cannot be read here, e.g. another module's `__all__`.
+    pub open: bool,
+}
+
+/// Why a module may have names that its statements do not bind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Opaque {
+    /// PEP 562, lazy loaders among them.
+    ModuleGetattr,
+    /// `exec` with the module's names.
+    Exec,
+    /// `globals()`, `vars()` or the module's `__dict__` handed on.
+    GlobalsChanged,
+    /// `sys.modules[__name__]` read or replaced.
+    ReplacesItself,
+    /// A star import of something whose names cannot be told.
+    StarImport,
+    /// Extension, built-in and frozen modules without source, bytecode without source.
+    NoSource,
+    /// The source does not parse.
+    Uninspectable,
+}
+
+/// A place where a module looks through `sys.path` itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    pub line: u32,
+    /// It executes what it finds.
+    pub loads: bool,
+    /// It puts a module into `sys.modules`.
+    pub replaces: bool,
+    /// String literals that look like a module or a file: what it may be looking for.
+    pub literals: Vec<Box<str>>,
+    /// It builds what it looks for from its own name.
+    pub own_name: bool,
+}
+
+impl Probe {
+    /// Whether it may be `stem.py` that it looks for.
+    pub fn may_find(&self, stem: &str) -> bool {
+        self.own_name || self.literals.iter().any(|text| &**text == stem || text.strip_suffix(".py") == Some(stem))
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Syntax {
+    pub imports: Vec<RawImport>,
+    pub symbols: Symbols,
+    pub probe: Option<Probe>,
+    /// Lines of imports whose module is computed.
+    pub computed: Vec<u32>,
+}
+
+/// Reads `text`; `main` says whether it runs as `__main__`.
+pub(super) fn read(text: &str, target: &Arc<Target>, main: bool) -> Result<Syntax, Uninspectable> {
+    let parsed = parse_unchecked(text, ParseOptions::from(Mode::Module));
+    let lines = Lines::of(text);
+    let result = match (parsed.errors().first(), parsed.syntax()) {
+        (None, ruff_python_ast::Mod::Module(module)) => Ok(Collector::new(target, &lines, main).collect(&module.body)),
+        (Some(error), _) => {
+            Err(Uninspectable { line: lines.at(error.location.start()), message: error.error.to_string() })
+        }
+        (None, ruff_python_ast::Mod::Expression(_)) => unreachable!("parsed in Mode::Module"),
+    };
+    // A tree frees itself by recursion, a level for each byte of the source at worst.
+    if text.len() > FREED_ON_THE_SPOT {
+        let stack = text.len().saturating_mul(BYTES_A_LEVEL).min(MOST_STACK);
+        stacker::grow(stack, move || drop(parsed));
+    }
+    result
+}
+
+const FREED_ON_THE_SPOT: usize = 128 * 1024;
+const BYTES_A_LEVEL: usize = 400;
+const MOST_STACK: usize = 4 << 30;
