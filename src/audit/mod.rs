@@ -1,5 +1,154 @@
-//! [`Environment`], [`ModuleGraph`] and hooks → findings.
+//! [`Environment`], [`ModuleGraph`] and [`Hooks`] → [`Report`].
+//!
+//! One file for each check; each pushes to a [`Sink`]. One cause is told once: a check that comes later passes over
+//! the imports that an earlier one has explained. Rendering is `report`'s business.
 
+mod checks;
 pub mod finding;
+mod place;
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+use serde::Serialize;
 
 pub use finding::{Evidence, Finding, Severity};
+
+use crate::config;
+use crate::environment::Environment;
+use crate::graph::{Import, ModuleGraph};
+use crate::hooks::Hooks;
+use place::Places;
+
+/// Every code that a finding can have, with its page.
+pub const CODES: &[(&str, &str)] = &[
+    ("broken-entry-point", include_str!("../../docs/checks/broken-entry-point.md")),
+    ("distribution-overlap", include_str!("../../docs/checks/distribution-overlap.md")),
+    ("missing-module", include_str!("../../docs/checks/missing-module.md")),
+    ("missing-name", include_str!("../../docs/checks/missing-name.md")),
+    ("module-shadowed", include_str!("../../docs/checks/module-shadowed.md")),
+    ("runtime-path-probe", include_str!("../../docs/checks/runtime-path-probe.md")),
+    ("single-file-module", include_str!("../../docs/checks/single-file-module.md")),
+    ("uninspectable", include_str!("../../docs/checks/uninspectable.md")),
+    ("unmet-requirement", include_str!("../../docs/checks/unmet-requirement.md")),
+    ("wrong-kind", include_str!("../../docs/checks/wrong-kind.md")),
+];
+
+/// What an audit found, sorted by severity, then by how near the application it lies.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Report {
+    pub findings: Vec<Finding>,
+    /// Findings that the configuration allows.
+    pub allowed: Vec<Allowed>,
+    /// Allowances that nothing needed.
+    pub unused_allowances: Vec<Unused>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Allowed {
+    pub finding: Finding,
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unused {
+    pub code: String,
+    pub subject: String,
+}
+
+impl Report {
+    pub fn errors(&self) -> usize {
+        self.count(Severity::Error)
+    }
+
+    pub fn warnings(&self) -> usize {
+        self.count(Severity::Warning)
+    }
+
+    pub fn count(&self, severity: Severity) -> usize {
+        self.findings.iter().filter(|finding| finding.severity == severity).count()
+    }
+}
+
+/// What every check looks at.
+struct Context<'a> {
+    environment: &'a Environment,
+    graph: &'a ModuleGraph,
+    hooks: &'a Hooks,
+    places: Places<'a>,
+}
+
+/// Where checks put what they find.
+#[derive(Default)]
+struct Sink {
+    found: Vec<(u32, Finding)>,
+    /// Importer and line of imports that a finding has explained.
+    explained: BTreeSet<(crate::graph::ModuleId, u32)>,
+}
+
+/// Further than anything that the application reaches.
+const FAR: u32 = u32::MAX;
+
+impl Sink {
+    /// `distance`: links from the application.
+    fn push(&mut self, distance: u32, finding: Finding) {
+        self.found.push((distance, finding));
+    }
+
+    fn explain(&mut self, import: &Import) {
+        self.explained.insert((import.importer, import.line));
+    }
+
+    fn is_explained(&self, import: &Import) -> bool {
+        self.explained.contains(&(import.importer, import.line))
+    }
+}
+
+/// Runs every check.
+pub fn run(environment: &Environment, graph: &ModuleGraph, hooks: &Hooks, config: &config::Audit) -> Report {
+    let context = Context { environment, graph, hooks, places: Places::of(environment, graph) };
+    let mut sink = Sink::default();
+    // What explains others comes first.
+    checks::shadowed::check(&context, &mut sink);
+    checks::kind::check(&context, &mut sink);
+    checks::module::check(&context, &mut sink);
+    checks::name::check(&context, &mut sink);
+    checks::probe::check(&context, &mut sink);
+    checks::requirement::check(&context, &mut sink);
+    checks::overlap::check(&context, &mut sink);
+    checks::entry_point::check(&context, &mut sink);
+    checks::inventory::check(&context, &mut sink);
+    checks::source::check(&context, &mut sink);
+    checks::note::check(&context, &mut sink);
+    report(sink, &config.allow)
+}
+
+fn report(sink: Sink, allowances: &[config::Allowance]) -> Report {
+    let Sink { mut found, .. } = sink;
+    found.sort_by(|(left_distance, left), (right_distance, right)| {
+        let key = |distance, finding: &Finding| (finding.severity, distance, Reverse(finding.evidence.len()));
+        key(*left_distance, left)
+            .cmp(&key(*right_distance, right))
+            .then_with(|| (left.code, &left.subject).cmp(&(right.code, &right.subject)))
+    });
+    let mut report = Report::default();
+    let mut used = vec![false; allowances.len()];
+    for (_, finding) in found {
+        let allowance =
+            allowances.iter().position(|allow| allow.code == finding.code && allow.subject == finding.subject);
+        match allowance {
+            Some(at) => {
+                used[at] = true;
+                report.allowed.push(Allowed { finding, reason: allowances[at].reason.clone() });
+            }
+            None => report.findings.push(finding),
+        }
+    }
+    let unused = allowances.iter().zip(used).filter(|(_, used)| !used);
+    report.unused_allowances =
+        unused.map(|(allow, _)| Unused { code: allow.code.clone(), subject: allow.subject.clone() }).collect();
+    report
+}
+
+#[cfg(test)]
+mod tests;

@@ -263,6 +263,9 @@ impl Builder {
 
     fn take(&mut self, id: ModuleId, read: Read, roots: &Roots) -> Result<(), Error> {
         let mut raw = Vec::new();
+        // Inside a package, a folder without `__init__` may be the place of a module that native code makes.
+        let parent = self.modules[id.index()].name.parent().and_then(|parent| self.by_name.get(&parent));
+        let in_namespace = parent.is_none_or(|id| self.modules[id.index()].kind == ModuleKind::Namespace);
         let module = &mut self.modules[id.index()];
         let entry = match &roots.entry {
             config::Entry::Script(script) if id == ModuleId::MAIN => Some(script),
@@ -283,8 +286,7 @@ impl Builder {
                 return Err(Error::EntryInvalid { path: path.clone(), line, message });
             }
             (Read::NoSource, _) if id == ModuleId::MAIN && module.file.is_none() => {}
-            // Inside a package, a folder without `__init__` may be the place of a module that native code makes.
-            (Read::NoSource, _) if module.kind == ModuleKind::Namespace && module.name.parent().is_none() => {}
+            (Read::NoSource, _) if module.kind == ModuleKind::Namespace && in_namespace => {}
             (Read::NoSource, _) => module.symbols.opaque = Some(Opaque::NoSource),
             // A file inside a zip file, among others.
             (Read::Unreadable(error), None) if error.kind() == std::io::ErrorKind::NotADirectory => {

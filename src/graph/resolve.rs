@@ -29,6 +29,20 @@ pub enum ModuleKind {
     Frozen,
 }
 
+impl ModuleKind {
+    /// As a sentence names it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::SingleFile => "a single file",
+            Self::Package => "a package",
+            Self::Namespace => "a namespace package",
+            Self::Extension => "an extension module",
+            Self::Builtin => "a built-in module",
+            Self::Frozen => "a frozen module",
+        }
+    }
+}
+
 /// Where a module was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolved {

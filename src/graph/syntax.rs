@@ -79,6 +79,18 @@ pub struct Symbols {
     pub(super) changes_path: Option<u32>,
 }
 
+impl Symbols {
+    /// Where `sys.path` is changed.
+    pub fn changes_path(&self) -> Option<u32> {
+        self.changes_path
+    }
+
+    /// Why names beyond the table may exist.
+    pub fn opaque(&self) -> Option<Opaque> {
+        self.opaque
+    }
+}
+
 /// `__all__` as far as it can be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct All {

@@ -1,0 +1,48 @@
+//! `broken-entry-point`: an entry point of a reached distribution names what is not there.
+
+use std::collections::BTreeSet;
+
+use super::super::place::title;
+use super::super::{Context, Evidence, FAR, Finding, Severity, Sink};
+use crate::graph::{Lookup, Origin};
+
+pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
+    let graph = context.graph;
+    let reached: BTreeSet<&str> = graph
+        .modules()
+        .filter_map(|(_, module)| match &module.origin {
+            Origin::Distribution(name) => Some(name.as_str()),
+            Origin::Application | Origin::Stdlib | Origin::Unowned => None,
+        })
+        .collect();
+    for dist in context.environment.distributions.iter().filter(|dist| reached.contains(dist.name.as_str())) {
+        for point in &dist.entry_points {
+            let target = point.value.split('[').next().unwrap_or_default().trim();
+            let (module, attribute) = target.split_once(':').unwrap_or((target, ""));
+            // Only modules that were read can be judged.
+            let Some(id) = graph.find(module.trim()) else { continue };
+            let first = attribute.trim().split('.').next().unwrap_or_default();
+            if first.is_empty() || graph.lookup(id, first) != Lookup::NotBound {
+                continue;
+            }
+            sink.push(
+                FAR,
+                Finding {
+                    code: "broken-entry-point",
+                    severity: Severity::Warning,
+                    subject: format!("{}:{}", point.group, point.name),
+                    message: format!(
+                        "the entry point `{}` names `{first}`, which `{module}` does not define",
+                        point.name
+                    ),
+                    evidence: vec![Evidence {
+                        file: None,
+                        line: None,
+                        text: format!("{}, group `{}`: `{}`", title(dist), point.group, point.value),
+                    }],
+                    cure: None,
+                },
+            );
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! `missing-name`: `from X import a`, where X is there and has no `a`.
+
+use std::collections::BTreeMap;
+
+use super::super::place::listed;
+use super::super::{Context, Finding, Severity, Sink};
+use crate::graph::{Import, Lookup, ModuleId, Names, Origin, Target};
+
+pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
+    let graph = context.graph;
+    let mut by_module: BTreeMap<(Severity, ModuleId), Vec<(&Import, Vec<&str>)>> = BTreeMap::new();
+    for import in graph.imports() {
+        let (Target::Module(target), Names::Listed(names)) = (import.target, &import.names) else { continue };
+        let Some(severity) = super::severity(context, import, Some(Severity::Warning)) else { continue };
+        if sink.is_explained(import) || (severity == Severity::Warning && is_own(context, import, target)) {
+            continue;
+        }
+        let lacking: Vec<_> =
+            names.iter().map(|name| &**name).filter(|name| graph.lookup(target, name) == Lookup::NotBound).collect();
+        if !lacking.is_empty() {
+            by_module.entry((severity, target)).or_default().push((import, lacking));
+        }
+    }
+    for ((severity, target), mut imports) in by_module {
+        imports.sort_by_key(|(import, _)| (graph.distance(import.importer), import.importer, import.line));
+        let module = graph.module(target);
+        let mut names: Vec<_> = imports.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        names.sort_unstable();
+        names.dedup();
+        let mut evidence: Vec<_> = imports
+            .iter()
+            .take(3)
+            .map(|(import, names)| {
+                let text = format!("imports {} from `{}`", listed(names.iter().copied(), 4), module.name);
+                context.places.in_module(import.importer, import.line, text)
+            })
+            .collect();
+        let owner = context.places.owner(&module.origin);
+        if let Some(file) = &module.file {
+            evidence.push(context.places.evidence(file, 0, format!("of {owner}")));
+        }
+        let cure = match &module.origin {
+            Origin::Distribution(_) => format!("install a version that goes with {owner}, or another one of it"),
+            Origin::Application | Origin::Stdlib | Origin::Unowned => "mend the import".to_owned(),
+        };
+        sink.push(
+            imports.first().map_or(super::super::FAR, |(import, _)| graph.distance(import.importer)),
+            Finding {
+                code: "missing-name",
+                severity,
+                subject: module.name.to_string(),
+                message: format!("`{}` does not define {}", module.name, listed(names, 3)),
+                evidence,
+                cure: Some(cure),
+            },
+        );
+    }
+}
+
+/// A distribution's own corners that nothing needs are not the user's to mend.
+fn is_own(context: &Context<'_>, import: &Import, target: ModuleId) -> bool {
+    let importer = &context.graph.module(import.importer).origin;
+    *importer == Origin::Stdlib || *importer == context.graph.module(target).origin
+}
