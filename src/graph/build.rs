@@ -216,17 +216,13 @@ impl Builder {
                 None
             }
         });
-        match found {
-            Some((valid, resolved)) => {
-                let id = self.add(valid.clone(), resolved, None);
-                self.by_name.insert(valid, id);
-                Target::Module(id)
-            }
-            None => {
-                self.missing.insert(name.into());
-                Target::Missing { within: parent }
-            }
+        if let Some((valid, resolved)) = found {
+            let id = self.add(valid.clone(), resolved, None);
+            self.by_name.insert(valid, id);
+            return Target::Module(id);
         }
+        self.missing.insert(name.into());
+        Target::Missing { within: parent }
     }
 
     fn grow(&mut self, pool: &rayon::ThreadPool, roots: &Roots) -> Result<(), Error> {

@@ -394,10 +394,9 @@ impl<'a> Collector<'a> {
             }
             Stmt::AnnAssign(stmt) => {
                 self.visit_expr(&stmt.annotation);
-                match &stmt.value {
-                    Some(value) => self.assignment(std::slice::from_ref(&stmt.target), value),
-                    // An annotation alone binds nothing.
-                    None => {}
+                // An annotation alone binds nothing.
+                if let Some(value) = &stmt.value {
+                    self.assignment(std::slice::from_ref(&stmt.target), value);
                 }
             }
             Stmt::For(stmt) => {
@@ -433,7 +432,7 @@ impl<'a> Collector<'a> {
             Stmt::ImportFrom(stmt) => self.import_from_statement(stmt),
             Stmt::Global(stmt) => {
                 if let Scope::Function(globals) = &mut self.scope {
-                    globals.extend(stmt.names.iter().map(|name| name.as_str()));
+                    globals.extend(stmt.names.iter().map(ast::Identifier::as_str));
                 }
             }
             Stmt::Expr(stmt) => self.expression_statement(stmt),

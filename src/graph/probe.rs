@@ -234,6 +234,7 @@ fn asked(argument: &Expr) -> Option<Asked> {
     }
 }
 
+#[derive(Clone, Copy)]
 enum Own {
     Name,
     Package,

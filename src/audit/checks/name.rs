@@ -6,9 +6,12 @@ use super::super::place::listed;
 use super::super::{Context, Finding, Severity, Sink};
 use crate::graph::{Import, Lookup, ModuleId, Names, Origin, Target};
 
+/// An import, and which of its names are not there.
+type Lacking<'a> = (&'a Import, Vec<&'a str>);
+
 pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
     let graph = context.graph;
-    let mut by_module: BTreeMap<(Severity, ModuleId), Vec<(&Import, Vec<&str>)>> = BTreeMap::new();
+    let mut by_module: BTreeMap<(Severity, ModuleId), Vec<Lacking<'_>>> = BTreeMap::new();
     for import in graph.imports() {
         let (Target::Module(target), Names::Listed(names)) = (import.target, &import.names) else { continue };
         let Some(severity) = super::severity(context, import, Some(Severity::Warning)) else { continue };

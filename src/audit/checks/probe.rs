@@ -10,10 +10,7 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
         if told || module.origin == Origin::Stdlib || !(probe.loads || probe.replaces) {
             continue;
         }
-        let what = match (probe.loads, probe.replaces) {
-            (_, true) => "puts what it finds into `sys.modules`",
-            (true, false) | (false, false) => "executes what it finds",
-        };
+        let what = if probe.replaces { "puts what it finds into `sys.modules`" } else { "executes what it finds" };
         sink.push(
             context.graph.distance(id),
             Finding {
