@@ -1,7 +1,8 @@
 //! Where the tool keeps what it need not do again: environments made from a lock, bytecode.
 
 use std::env;
-use std::path::PathBuf;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 
 /// `PACKPROOF_TOOL_CACHE`, else `$XDG_CACHE_HOME/packproof-tool`, else `~/.cache/packproof-tool`; nothing where there
 /// is no home. Apart from the artifacts' own cache (`packproof`), which their launchers clean.
@@ -10,4 +11,29 @@ pub fn root() -> Option<PathBuf> {
     absolute("PACKPROOF_TOOL_CACHE")
         .or_else(|| absolute("XDG_CACHE_HOME").map(|home| home.join("packproof-tool")))
         .or_else(|| absolute("HOME").map(|home| home.join(".cache").join("packproof-tool")))
+}
+
+/// Writes a file whole or not at all, its folder made first.
+pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs_err::create_dir_all(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.persist(path)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn written_whole_into_a_new_folder() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("a/b");
+        write(&path, b"one").unwrap();
+        write(&path, b"two").unwrap();
+        assert_eq!(fs_err::read(&path).unwrap(), b"two");
+        assert_eq!(fs_err::read_dir(root.path().join("a")).unwrap().count(), 1);
+    }
 }

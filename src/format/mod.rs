@@ -1,6 +1,29 @@
-//! What [`crate::pack`] writes and [`crate::launcher`] reads: footer, manifest, index. `docs/format.md` describes
-//! it for everybody else.
+//! What `pack` writes and `launcher` reads: launcher + ZIP container, with a [`Footer`] at its very end, a
+//! [`Manifest`], an [`Index`] of the tree, and blocks. `docs/format.md` describes every byte.
+//!
+//! Takes bytes that may be damaged or hostile, gives values that are safe to act upon: every path stays inside the
+//! tree, every range inside its block. Built without the tool's dependencies. Writing the container is `pack`'s
+//! business, unpacking it the launcher's.
 
+mod artifact;
+mod digest;
+mod error;
+mod footer;
+mod index;
+mod manifest;
 mod path;
+mod wire;
 
+pub use artifact::Artifact;
+pub use digest::Digest;
+pub use error::Error;
+pub use footer::{Footer, Part};
+pub use index::{Block, File, Index, Link, stays_inside};
+pub use manifest::{Manifest, Start, StartEntry, is_name};
 pub use path::{ArchivePath, InvalidArchivePath};
+
+/// Written to footer and manifest. A launcher reads its own artifact only, the tool reads this version.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Name of the file in a tree's root that says that the tree is whole. It holds the payload digest and a line end.
+pub const MARK: &str = ".packproof";

@@ -1,4 +1,7 @@
 //! Integration tests: one binary, so that they link once.
 #![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests")]
 
+mod artifact;
+mod launcher;
 mod proof;
+mod support;

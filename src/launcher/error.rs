@@ -1,0 +1,125 @@
+use std::path::{Path, PathBuf};
+use std::{fmt, io};
+
+use rustix::io::Errno;
+
+use crate::format::{self, Manifest};
+
+/// Why nothing was started. Each has its exit code in `docs/format.md`.
+#[derive(Debug)]
+pub(super) enum Error {
+    /// The file that is running cannot be opened.
+    NoImage(io::Error),
+    Artifact(format::Error),
+    /// No folder will do as a cache: each with its reason.
+    NoRoot(Vec<(PathBuf, String)>),
+    Unpack {
+        path: PathBuf,
+        source: io::Error,
+    },
+    Privileged,
+    NoInterpreterMode,
+    UnknownCommand(String),
+    Arguments(&'static str),
+    /// `PACKPROOF=extract` would overwrite something.
+    Occupied(PathBuf),
+    /// A command that an extracted tree has no payload for.
+    Extracted,
+    /// The tree beside an extracted launcher is another one's, or no longer whole.
+    TreeGone(PathBuf),
+    Exec {
+        path: PathBuf,
+        source: io::Error,
+    },
+}
+
+impl Error {
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            Self::NoImage(_) | Self::Artifact(_) | Self::TreeGone(_) => 121,
+            Self::NoRoot(_) | Self::Unpack { .. } => 122,
+            Self::Privileged | Self::NoInterpreterMode => 123,
+            Self::UnknownCommand(_) | Self::Arguments(_) | Self::Occupied(_) | Self::Extracted => 124,
+            Self::Exec { .. } => 125,
+        }
+    }
+
+    /// Whether `execve` failed because the interpreter is gone. The kernel says the same of a dynamic loader that
+    /// is missing, which no new tree would mend.
+    pub(super) fn is_missing_interpreter(&self, tree: &Path, manifest: &Manifest) -> bool {
+        let Self::Exec { source, .. } = self else { return false };
+        let gone = matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+        gone && rustix::fs::stat(tree.join(manifest.start.interpreter.as_str())).is_err()
+    }
+
+    /// Whether another cache folder might have room where this one had none.
+    pub(super) fn is_out_of_room(&self) -> bool {
+        let Self::Unpack { source, .. } = self else { return false };
+        let full = [Errno::NOSPC, Errno::DQUOT, Errno::ROFS, Errno::ACCESS, Errno::PERM, Errno::NOLCK];
+        source.raw_os_error().is_some_and(|code| full.contains(&Errno::from_raw_os_error(code)))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoImage(source) => write!(f, "cannot open the file that is running: {source}"),
+            Self::Artifact(source) => {
+                write!(f, "this artifact cannot be used: {source}\nfetch or build it again")
+            }
+            Self::NoRoot(reasons) => {
+                f.write_str("no folder to unpack into")?;
+                for (path, reason) in reasons {
+                    write!(f, "; {}: {reason}", path.display())?;
+                }
+                f.write_str("\nset PACKPROOF_CACHE to a folder of your own that can be written to and executed from")
+            }
+            Self::Unpack { path, source } => {
+                write!(f, "cannot unpack to {}: {source}", path.display())?;
+                f.write_str("\nmake room there, or set PACKPROOF_CACHE to another folder of your own")
+            }
+            Self::Privileged => f.write_str(
+                "refusing a privileged start (set-user-ID, set-group-ID or file capabilities)\n\
+                 give the rights from outside: systemd's User= and AmbientCapabilities=, or sudo",
+            ),
+            Self::NoInterpreterMode => f.write_str(
+                "PACKPROOF=python: this artifact was built without it\n\
+                 build it with `[runner] interpreter = true` to use it as an interpreter",
+            ),
+            Self::UnknownCommand(given) => {
+                write!(f, "PACKPROOF={given} is not known\nwanted: python, extract, info, check or clean")
+            }
+            Self::Arguments(wanted) => write!(f, "wanted: {wanted}"),
+            Self::Occupied(path) => {
+                write!(f, "{} is there already and not an empty folder\nname another one", path.display())
+            }
+            Self::Extracted => f.write_str(
+                "this is an extracted tree's launcher, which holds no payload\nuse the artifact that it came from",
+            ),
+            Self::TreeGone(path) => write!(
+                f,
+                "the tree in {} is not the one that this launcher starts, or not whole\n\
+                 extract it again with PACKPROOF=extract",
+                path.display()
+            ),
+            Self::Exec { path, source } => {
+                write!(f, "cannot start {}: {source}", path.display())?;
+                match source.kind() {
+                    io::ErrorKind::NotFound => {
+                        f.write_str("\nits dynamic loader is missing: a system with glibc is needed")
+                    }
+                    io::ErrorKind::ArgumentListTooLong => {
+                        f.write_str("\npass fewer arguments or a smaller environment")
+                    }
+                    _ => f.write_str("\nset PACKPROOF_CACHE to a folder that programs can be executed from"),
+                }
+            }
+        }
+    }
+}
+
+impl From<format::Error> for Error {
+    fn from(source: format::Error) -> Self {
+        Self::Artifact(source)
+    }
+}

@@ -1,0 +1,86 @@
+//! Becoming the interpreter.
+
+use std::ffi::{CStr, CString, OsString, c_char};
+use std::io;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::Path;
+use std::ptr;
+
+use super::environ::Environment;
+use super::error::Error;
+use crate::format::{Manifest, StartEntry};
+
+/// What is executed.
+#[derive(Debug)]
+pub(super) enum Call<'a> {
+    /// The application. `invoked` is the artifact's `argv[0]`.
+    Application { invoked: &'a [u8] },
+    /// The interpreter alone.
+    Interpreter,
+}
+
+/// Replaces this process by the interpreter of `tree`, an absolute path. Comes back only with an error.
+pub(super) fn execute(
+    tree: &Path,
+    manifest: &Manifest,
+    environment: &Environment,
+    call: &Call<'_>,
+    arguments: &[OsString],
+) -> Error {
+    let start = &manifest.start;
+    let interpreter = tree.join(start.interpreter.as_str());
+    // CPython computes its prefix from argv[0]: with any other value it silently takes the one it was compiled with.
+    let mut argv = vec![interpreter.clone().into_os_string().into_vec()];
+    argv.extend(start.options.iter().map(|option| option.clone().into_bytes()));
+    let invoked = match call {
+        Call::Application { invoked } => {
+            match &start.entry {
+                StartEntry::Script(script) => argv.push(tree.join(script.as_str()).into_os_string().into_vec()),
+                StartEntry::Module(module) => argv.extend([b"-m".to_vec(), module.clone().into_bytes()]),
+            }
+            *invoked
+        }
+        Call::Interpreter => b"",
+    };
+    argv.extend(arguments.iter().map(|argument| argument.as_bytes().to_vec()));
+    let source = replace_process(argv, environment.for_interpreter(invoked));
+    Error::Exec { path: interpreter, source }
+}
+
+/// `execve` of `argv[0]`. The standard library's `exec` would also reset the signal mask and SIGPIPE, which are the
+/// caller's to set.
+#[expect(unsafe_code, reason = "execve takes arrays of pointers")]
+fn replace_process(argv: Vec<Vec<u8>>, variables: Vec<Vec<u8>>) -> io::Error {
+    let strings = |list: Vec<Vec<u8>>| list.into_iter().map(CString::new).collect::<Result<Vec<_>, _>>();
+    let (argv, variables) = match (strings(argv), strings(variables)) {
+        (Ok(argv), Ok(variables)) => (argv, variables),
+        (Err(error), _) | (_, Err(error)) => return error.into(),
+    };
+    let pointers = |list: &[CString]| -> Vec<*const c_char> {
+        list.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect()
+    };
+    let (argv_pointers, variable_pointers) = (pointers(&argv), pointers(&variables));
+    // SAFETY: both arrays end with a null pointer, all others point to strings that end with NUL, and everything
+    // outlives the call.
+    unsafe { libc::execve(argv[0].as_ptr(), argv_pointers.as_ptr(), variable_pointers.as_ptr()) };
+    io::Error::last_os_error()
+}
+
+/// Whether the kernel gave this process rights that its caller did not have.
+#[expect(unsafe_code, reason = "a C function")]
+pub(super) fn privileged() -> bool {
+    // SAFETY: it reads a vector that the kernel left on the stack, and takes no pointer.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+}
+
+/// The path that the kernel was given to execute, `AT_EXECFN`.
+#[expect(unsafe_code, reason = "a C function, and a string that it points to")]
+pub(super) fn noted_path() -> Option<&'static [u8]> {
+    // SAFETY: as above.
+    let path = unsafe { libc::getauxval(libc::AT_EXECFN) } as *const c_char;
+    if path.is_null() {
+        return None;
+    }
+    // SAFETY: the kernel put the string, with its NUL, on the stack above `main`, where it stays for good.
+    Some(unsafe { CStr::from_ptr(path) }.to_bytes())
+}

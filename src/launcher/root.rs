@@ -1,0 +1,163 @@
+//! Folders that trees are unpacked into.
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{
+    Access, AtFlags, CWD, Mode, OFlags, StatVfsMountFlags, accessat, fstat, fstatvfs, mkdirat, openat, unlinkat,
+};
+use rustix::io::Errno;
+use rustix::process::{geteuid, getpid};
+
+use super::environ::Environment;
+
+/// A cache folder whose owner and mode were looked at. What lies in it was made by this user or by root.
+#[derive(Debug)]
+pub(super) struct Root {
+    pub(super) fd: OwnedFd,
+    pub(super) path: PathBuf,
+}
+
+/// Where trees may lie, in the order of preference.
+pub(super) fn candidates(environment: &Environment) -> Vec<PathBuf> {
+    let mut paths = Vec::new();
+    paths.extend(environment.cache.as_ref().map(PathBuf::from));
+    paths.extend(environment.xdg_cache.as_ref().map(|folder| Path::new(folder).join("packproof")));
+    paths.extend(environment.home.as_ref().map(|home| Path::new(home).join(".cache/packproof")));
+    paths.push(PathBuf::from(format!("/var/tmp/packproof-{}", geteuid().as_raw())));
+    let mut seen = Vec::new();
+    paths.retain(|path| {
+        !seen.contains(path) && {
+            seen.push(path.clone());
+            true
+        }
+    });
+    paths
+}
+
+impl Root {
+    /// Opens a cache folder that is there, without following a link to it.
+    pub(super) fn open(path: &Path) -> Result<Self, String> {
+        // The XDG specification has relative paths ignored; and a tree's path is compiled into what runs from it.
+        if !path.is_absolute() {
+            return Err("not an absolute path".to_owned());
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = openat(CWD, path, flags, Mode::empty()).map_err(|errno| match errno {
+            Errno::LOOP | Errno::NOTDIR => "a link or a file, not a folder".to_owned(),
+            _ => describe(errno),
+        })?;
+        let stat = fstat(&fd).map_err(describe)?;
+        unfit_owner(stat.st_uid, stat.st_mode, geteuid().as_raw()).map_or(Ok(()), Err)?;
+        Ok(Self { fd, path: path.to_owned() })
+    }
+
+    /// Opens a cache folder, made first where it is missing.
+    pub(super) fn open_or_make(path: &Path) -> Result<Self, String> {
+        if path.is_absolute() {
+            make_with_parents(path).map_err(describe)?;
+        }
+        Self::open(path)
+    }
+
+    /// Whether `needed` bytes can be unpacked and executed here. Asks the kernel rather than the mode bits.
+    pub(super) fn probe(&self, needed: u64) -> Result<(), String> {
+        let stat = fstatvfs(&self.fd).map_err(describe)?;
+        if stat.f_flag.contains(StatVfsMountFlags::RDONLY) {
+            return Err("on a read-only file system".to_owned());
+        }
+        if stat.f_flag.contains(StatVfsMountFlags::NOEXEC) {
+            return Err("mounted noexec, so no program starts from there".to_owned());
+        }
+        let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+        if free < needed {
+            return Err(format!("{} MiB free, {} MiB needed", free >> 20, (needed >> 20) + 1));
+        }
+        let name = format!(".probe-{}", getpid().as_raw_nonzero());
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        openat(&self.fd, &*name, flags, Mode::RWXU).map_err(describe)?;
+        // The kernel refuses this for a file of mode 0700 where a mount or a policy forbids to execute.
+        let executable = accessat(&self.fd, &*name, Access::EXEC_OK, AtFlags::empty());
+        // A probe that stays behind is overwritten by the next one of this number, and does no harm.
+        let _ = unlinkat(&self.fd, &*name, AtFlags::empty());
+        executable.map_err(|_| "programs may not be executed from there".to_owned())
+    }
+}
+
+fn describe(errno: Errno) -> String {
+    std::io::Error::from(errno).to_string()
+}
+
+/// The same user and root are trusted, nobody else: a group that may write could swap what this user executes.
+fn unfit_owner(owner: u32, mode: u32, me: u32) -> Option<String> {
+    if owner != me && owner != 0 {
+        Some(format!("belongs to user {owner}, not to {me}"))
+    } else if mode & 0o022 != 0 {
+        Some(format!("others may write to it (mode {:04o}); `chmod go-w` it", mode & 0o7777))
+    } else {
+        None
+    }
+}
+
+fn make_with_parents(path: &Path) -> Result<(), Errno> {
+    match mkdirat(CWD, path, Mode::RWXU) {
+        Err(Errno::NOENT) => {
+            make_with_parents(path.parent().ok_or(Errno::NOENT)?)?;
+            match mkdirat(CWD, path, Mode::RWXU) {
+                Err(Errno::EXIST) => Ok(()),
+                other => other,
+            }
+        }
+        Err(Errno::EXIST) => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_user_and_root_are_trusted() {
+        assert_eq!(unfit_owner(1000, 0o40700, 1000), None);
+        assert_eq!(unfit_owner(1000, 0o40755, 1000), None);
+        assert_eq!(unfit_owner(0, 0o40755, 1000), None);
+        for (owner, mode) in [(1001, 0o40700), (1000, 0o40770), (1000, 0o40777), (0, 0o41777), (65534, 0o40755)] {
+            assert!(unfit_owner(owner, mode, 1000).is_some(), "{owner} {mode:o}");
+        }
+    }
+
+    #[test]
+    fn candidates_in_order_and_once() {
+        let given = [("HOME", "/h"), ("XDG_CACHE_HOME", "/h/.cache"), ("PACKPROOF_CACHE", "/c")];
+        let environment = Environment::sort(given.map(|(name, value)| (name.into(), value.into())).into_iter());
+        let paths = candidates(&environment);
+        assert_eq!(paths[..2], [PathBuf::from("/c"), PathBuf::from("/h/.cache/packproof")]);
+        assert!(paths.len() == 3 && paths[2].starts_with("/var/tmp"));
+        assert_eq!(candidates(&Environment::default()).len(), 1);
+    }
+
+    #[test]
+    fn a_relative_folder_is_no_cache() {
+        assert!(Root::open_or_make(Path::new("relative")).is_err());
+        assert!(!Path::new("relative").exists());
+    }
+
+    #[test]
+    fn links_files_and_open_folders_are_refused() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        assert!(Root::open_or_make(&at("a/b/c")).is_ok());
+        symlink(at("a"), at("link")).unwrap();
+        assert!(Root::open(&at("link")).unwrap_err().contains("link"));
+        fs_err::write(at("file"), "").unwrap();
+        assert!(Root::open_or_make(&at("file")).is_err());
+        fs_err::set_permissions(at("a"), std::fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(Root::open(&at("a")).unwrap_err().contains("chmod"));
+        let root = Root::open(&at("a/b")).unwrap();
+        root.probe(1).unwrap();
+        assert!(root.probe(u64::MAX).unwrap_err().contains("needed"));
+        assert_eq!(fs_err::read_dir(at("a/b")).unwrap().count(), 1, "the probe is gone");
+    }
+}

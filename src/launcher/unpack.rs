@@ -1,0 +1,186 @@
+//! Blocks → files, in parallel, every digest checked; and the same comparison for a tree that is there.
+
+use std::io;
+use std::num::NonZero;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, mkdirat, openat, readlinkat, symlinkat, unlinkat};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::process::umask;
+
+use super::error::Error;
+use crate::format::{self, Artifact, Digest, File, Index};
+
+/// Why a tree could not be filled.
+#[derive(Debug)]
+pub(super) enum Failure {
+    Artifact(format::Error),
+    Io(io::Error),
+}
+
+impl Failure {
+    pub(super) fn at(self, path: &Path) -> Error {
+        match self {
+            Self::Artifact(source) => Error::Artifact(source),
+            Self::Io(source) => Error::Unpack { path: path.to_owned(), source },
+        }
+    }
+}
+
+impl From<format::Error> for Failure {
+    fn from(source: format::Error) -> Self {
+        Self::Artifact(source)
+    }
+}
+
+/// More threads than this only wait for the file system.
+const MOST_THREADS: usize = 16;
+
+/// Unpacks everything into `tree`, an empty folder.
+pub(super) fn unpack(artifact: &Artifact, tree: &OwnedFd) -> Result<(), Failure> {
+    let index = artifact.index()?;
+    // Modes are the index's, so the caller's umask is set aside for as long as this takes.
+    let mask = umask(Mode::empty());
+    let unpacked = unpack_all(artifact, &index, tree);
+    umask(mask);
+    unpacked
+}
+
+fn unpack_all(artifact: &Artifact, index: &Index, tree: &OwnedFd) -> Result<(), Failure> {
+    for folder in &index.folders {
+        mkdirat(tree, folder.as_str(), Mode::from_raw_mode(0o755))?;
+    }
+    let mut by_block: Vec<Vec<&File>> = index.blocks.iter().map(|_| Vec::new()).collect();
+    for file in &index.files {
+        if file.size == 0 {
+            write_file(tree, file.path.as_str(), file.mode, b"")?;
+        } else {
+            by_block[file.block].push(file);
+        }
+    }
+    let next = AtomicUsize::new(0);
+    let failure = Mutex::new(None);
+    let work = || {
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(files) = by_block.get(number) else { return };
+            if let Err(error) = unpack_block(artifact, index, number, files, tree) {
+                // The others stop at their next block.
+                next.store(by_block.len(), Ordering::Relaxed);
+                failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(error);
+            }
+        }
+    };
+    let threads = thread::available_parallelism().map_or(2, NonZero::get).clamp(2, MOST_THREADS);
+    thread::scope(|scope| {
+        for _ in 1..threads {
+            // A limit on processes is no reason to fail: this thread works too.
+            if thread::Builder::new().spawn_scoped(scope, work).is_err() {
+                break;
+            }
+        }
+        work();
+    });
+    if let Some(error) = failure.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+        return Err(error);
+    }
+    // Last, so that no file is ever written through one.
+    for link in &index.links {
+        symlinkat(&*link.target, tree, link.path.as_str())?;
+    }
+    Ok(())
+}
+
+fn unpack_block(
+    artifact: &Artifact,
+    index: &Index,
+    number: usize,
+    files: &[&File],
+    tree: &OwnedFd,
+) -> Result<(), Failure> {
+    let block = artifact.block(index, number)?;
+    for file in files {
+        write_file(tree, file.path.as_str(), file.mode, Artifact::file_in(file, &block)?)?;
+    }
+    Ok(())
+}
+
+pub(super) fn write_file(tree: &OwnedFd, path: &str, mode: u32, mut bytes: &[u8]) -> Result<(), Errno> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = openat(tree, path, flags, Mode::from_raw_mode(mode))?;
+    while !bytes.is_empty() {
+        let written = retry_on_intr(|| rustix::io::write(&file, bytes))?;
+        bytes = &bytes[written..];
+    }
+    Ok(())
+}
+
+/// What in `tree` is not as the index has it; empty for a whole tree. More than the index has is no damage: Python
+/// writes bytecode, and programs write caches.
+pub(super) fn differences(index: &Index, tree: &OwnedFd) -> Vec<String> {
+    let mut found = Vec::new();
+    for file in &index.files {
+        if let Some(what) = file_difference(file, tree) {
+            found.push(format!("{}: {what}", file.path));
+        }
+    }
+    for link in &index.links {
+        let same = readlinkat(tree, link.path.as_str(), Vec::new())
+            .is_ok_and(|target| target.to_bytes() == link.target.as_bytes());
+        if !same {
+            found.push(format!("{}: not the link that it was", link.path));
+        }
+    }
+    found
+}
+
+fn file_difference(file: &File, tree: &OwnedFd) -> Option<String> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let open = match openat(tree, file.path.as_str(), flags, Mode::empty()) {
+        Ok(open) => open,
+        Err(Errno::NOENT) => return Some("missing".to_owned()),
+        Err(errno) => return Some(io::Error::from(errno).to_string()),
+    };
+    let stat = match fstat(&open) {
+        Ok(stat) => stat,
+        Err(errno) => return Some(io::Error::from(errno).to_string()),
+    };
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Some("not a file".to_owned());
+    }
+    if stat.st_mode & 0o7777 != file.mode {
+        return Some(format!("mode {:o} instead of {:o}", stat.st_mode & 0o7777, file.mode));
+    }
+    if u64::try_from(stat.st_size) != Ok(file.size) {
+        return Some(format!("{} bytes instead of {}", stat.st_size, file.size));
+    }
+    match digest(&open) {
+        Ok(digest) if digest == file.digest => None,
+        Ok(_) => Some("other bytes".to_owned()),
+        Err(errno) => Some(io::Error::from(errno).to_string()),
+    }
+}
+
+fn digest(file: &OwnedFd) -> Result<Digest, Errno> {
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; 1 << 18];
+    loop {
+        let length = retry_on_intr(|| rustix::io::read(file, &mut buffer))?;
+        if length == 0 {
+            return Ok(Digest::truncate(hasher.finalize()));
+        }
+        hasher.update(&buffer[..length]);
+    }
+}
+
+/// Whether `path` can be made by an unpacking: not there, or an empty folder, which is removed.
+pub(super) fn clear_way(at: impl AsFd, path: &Path) -> Result<(), Errno> {
+    match unlinkat(at, path, AtFlags::REMOVEDIR) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}

@@ -1,0 +1,104 @@
+//! Which file goes into which block, and the packing of one block.
+
+use std::collections::HashMap;
+
+use zstd::zstd_safe::CParameter;
+
+use super::survey::{Survey, Surveyed};
+use super::{Compression, Error};
+use crate::format::Digest;
+
+/// A block: numbers of files in the survey, one for each content, in the order of their bytes.
+#[derive(Debug, Default)]
+pub(super) struct Planned {
+    pub(super) files: Vec<usize>,
+    pub(super) size: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) blocks: Vec<Planned>,
+    /// Block and offset of each file of the survey; 0 and 0 for an empty one.
+    pub(super) places: Vec<(usize, u64)>,
+    pub(super) level: Compression,
+}
+
+#[derive(Debug)]
+pub(super) struct PackedBlock {
+    pub(super) bytes: Vec<u8>,
+    pub(super) digest: Digest,
+}
+
+impl Compression {
+    /// zstd's level, and its window: a block is never larger, unless a single file is.
+    fn parameters(self) -> (i32, u32) {
+        match self {
+            Self::Fast => (3, 22),
+            Self::Balanced => (11, 23),
+            Self::Small => (19, 24),
+        }
+    }
+
+    /// The block size that is aimed at. Half of it is the least, three halves the most.
+    fn block_size(self) -> u64 {
+        match self {
+            Self::Fast | Self::Balanced => 4 << 20,
+            Self::Small => 8 << 20,
+        }
+    }
+}
+
+/// Each content once, ordered by kind and path. A border lies, between the least and the most size, where a file's
+/// path says so: when one file grows, the borders of other blocks stay.
+pub(super) fn plan(survey: &Survey<'_>, level: Compression) -> Plan {
+    let mut order: Vec<usize> = (0..survey.files.len()).filter(|at| survey.files[*at].size > 0).collect();
+    order.sort_by_key(|at| {
+        let file = &survey.files[*at];
+        (file.kind, file.beside, file.path)
+    });
+    let (least, most) = (level.block_size() / 2, level.block_size() * 3 / 2);
+    let mut blocks: Vec<Planned> = Vec::new();
+    let mut places = vec![(0, 0); survey.files.len()];
+    let mut known = HashMap::new();
+    let mut kind = None;
+    for at in order {
+        let file = &survey.files[at];
+        if let Some(first) = known.get(file.hash.as_bytes()) {
+            places[at] = places[*first];
+            continue;
+        }
+        known.insert(file.hash.as_bytes(), at);
+        let open = blocks.last().is_some_and(|block| {
+            kind == Some(file.kind) && block.size + file.size <= most && (block.size < least || !is_border(file))
+        });
+        if !open {
+            blocks.push(Planned::default());
+        }
+        kind = Some(file.kind);
+        let number = blocks.len() - 1;
+        let block = &mut blocks[number];
+        places[at] = (number, block.size);
+        block.files.push(at);
+        block.size += file.size;
+    }
+    Plan { blocks, places, level }
+}
+
+/// About one file in a hundred, and never between a source and its bytecode.
+fn is_border(file: &Surveyed<'_>) -> bool {
+    file.path == file.beside && blake3::hash(file.path.as_str().as_bytes()).as_bytes()[0] < 3
+}
+
+impl Planned {
+    pub(super) fn pack(&self, survey: &Survey<'_>, level: Compression) -> Result<PackedBlock, Error> {
+        let mut unpacked = Vec::with_capacity(self.size as usize);
+        for at in &self.files {
+            unpacked.extend_from_slice(&survey.files[*at].read()?);
+        }
+        let (level, window) = level.parameters();
+        let mut compressor = zstd::bulk::Compressor::new(level).map_err(Error::Compress)?;
+        compressor.set_parameter(CParameter::WindowLog(window)).map_err(Error::Compress)?;
+        let bytes = compressor.compress(&unpacked).map_err(Error::Compress)?;
+        Ok(PackedBlock { digest: Digest::of(&bytes), bytes })
+    }
+}
