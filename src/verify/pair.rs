@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::plan::Plan;
 use super::proof::Isolation;
-use super::sandbox::{self, View};
+use super::sandbox::{self, Join, View};
 use super::side::{Opening, Side, Which};
 use super::{Error, hidden};
 
@@ -28,15 +28,17 @@ impl Pair {
         fs::create_dir_all(&shared)?;
         let (copy, digest) = copy_artifact(plan, scratch)?;
         let hidden = hidden::expand(&plan.hidden);
-        let opening = Opening { tool: &plan.tool, scratch, shared: &shared };
+        let wanted = if plan.limits.network { Join::Machine } else { Join::Loopback };
+        let mut opening = Opening { tool: &plan.tool, scratch, shared: &shared, network: wanted };
         let mut environment = open_environment(plan, &opening)?;
-        let mut artifact = Side::open(
-            Which::Artifact,
-            &opening,
-            copy,
-            plan.world.application.iter().map(|folder| folder.artifact.clone()).collect(),
-            View { hidden: hidden.iter().cloned().collect(), ..View::default() },
-        )?;
+        opening.network = environment.sandbox.joined();
+        let mut artifact = open_artifact(plan, &opening, &copy, &hidden)?;
+        if environment.sandbox.is_offline() != artifact.sandbox.is_offline() {
+            // They could not meet.
+            opening.network = Join::Machine;
+            environment = open_environment(plan, &opening)?;
+            artifact = open_artifact(plan, &opening, &copy, &hidden)?;
+        }
         environment.may_write = environment.sandbox.reason().or(artifact.sandbox.reason()).is_some();
         artifact.may_write = environment.may_write;
         Ok(Self { environment, artifact, shared, hidden, digest })
@@ -58,6 +60,7 @@ impl Pair {
 
     /// The isolation, and the digest of what was tried.
     pub(super) fn describe(self) -> (Isolation, String) {
+        let is_offline = self.artifact.sandbox.is_offline();
         let partial = self.artifact.sandbox.reason().map(ToOwned::to_owned);
         let mut notes = self.artifact.sandbox.notes().to_vec();
         if let (Some(reason), None) = (self.environment.sandbox.reason(), &partial) {
@@ -66,7 +69,7 @@ impl Pair {
         let isolation = Isolation {
             hidden: if partial.is_none() { self.hidden.into_iter().collect() } else { Vec::new() },
             partial,
-            network: "the machine's".to_owned(),
+            network: if is_offline { "loopback alone" } else { "the machine's" }.to_owned(),
             notes,
         };
         (isolation, self.digest)
@@ -83,6 +86,12 @@ fn open_environment(plan: &Plan, opening: &Opening<'_>) -> Result<Side, Error> {
     let application = world.application.iter().map(|folder| folder.environment.display().to_string()).collect();
     let view = View { read_only, ..View::default() };
     Side::open(Which::Environment, opening, world.python.clone(), application, view)
+}
+
+fn open_artifact(plan: &Plan, opening: &Opening<'_>, copy: &Path, hidden: &BTreeSet<PathBuf>) -> Result<Side, Error> {
+    let application = plan.world.application.iter().map(|folder| folder.artifact.clone()).collect();
+    let view = View { hidden: hidden.iter().cloned().collect(), ..View::default() };
+    Side::open(Which::Artifact, opening, copy.to_owned(), application, view)
 }
 
 /// The digest is that of the copy: of the bytes that are tried.

@@ -67,16 +67,18 @@ pub struct StartProbe {
     pub unpackaged: Vec<String>,
 }
 
-/// How long is too long.
+/// How much a run may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// For one import; the first start of the artifact is part of its first import.
     pub import: Duration,
     pub script: Duration,
+    /// Whether both sides may use the machine's network; otherwise they share a loopback device of their own.
+    pub network: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { import: Duration::from_mins(2), script: Duration::from_mins(5) }
+        Self { import: Duration::from_mins(2), script: Duration::from_mins(5), network: false }
     }
 }

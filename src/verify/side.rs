@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use fs_err as fs;
 
 use super::Error;
-use super::sandbox::{Exit, Job, Sandbox, View};
+use super::sandbox::{Exit, Job, Join, Sandbox, View};
 
 /// What an ordinary login has.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -48,6 +48,7 @@ pub(super) struct Opening<'a> {
     pub scratch: &'a Path,
     /// Seen by both sides, e.g. for a helper and the application to meet in.
     pub shared: &'a Path,
+    pub network: Join,
 }
 
 impl Side {
@@ -63,7 +64,7 @@ impl Side {
         let own = opening.scratch.join(format!("{}.sandbox", which.name()));
         fs::create_dir_all(&own)?;
         view.writable.extend([folder.clone(), opening.shared.to_owned()]);
-        let sandbox = Sandbox::open(opening.tool, &own, &view)?;
+        let sandbox = Sandbox::open(opening.tool, &own, &view, opening.network)?;
         Ok(Self { which, sandbox, folder, program, application, may_write: false, count: 0 })
     }
 

@@ -80,7 +80,7 @@ pub(super) fn run(
         } else {
             let python = environment.program.display().to_string();
             let command = [vec![python], probe.unpackaged.clone(), arguments].concat();
-            application(environment, command, with_python_path(env, world), settings, stop)?
+            application(environment, command, with_python_path(env, probe, world), settings, stop)?
         }
     };
     for helper in helpers {
@@ -102,12 +102,14 @@ struct Helper {
     output: PathBuf,
 }
 
-/// `[runner] path` does for the artifact what this variable does for `python main.py`.
-fn with_python_path(mut env: BTreeMap<String, String>, world: &World) -> BTreeMap<String, String> {
-    let further: Vec<String> =
-        world.application.iter().skip(1).map(|folder| folder.environment.display().to_string()).collect();
-    if !further.is_empty() {
-        env.entry("PYTHONPATH".to_owned()).or_insert_with(|| further.join(":"));
+/// `[runner] path` does for the artifact what this variable does for `python main.py`. With `-m` and `-c` Python
+/// looks in the current folder, which is an empty one here, so that the application's own has to be named too.
+fn with_python_path(mut env: BTreeMap<String, String>, probe: &StartProbe, world: &World) -> BTreeMap<String, String> {
+    let has_folder = probe.unpackaged.first().is_some_and(|first| !first.starts_with('-'));
+    let folders = world.application.iter().skip(usize::from(has_folder));
+    let folders: Vec<String> = folders.map(|folder| folder.environment.display().to_string()).collect();
+    if !folders.is_empty() {
+        env.entry("PYTHONPATH".to_owned()).or_insert_with(|| folders.join(":"));
     }
     env
 }

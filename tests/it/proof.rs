@@ -252,6 +252,7 @@ fn a_whole_artifact_is_proved() {
         Verdict::PartiallyIsolated
     } else {
         assert!(proof.isolation.hidden.contains(&fixture.path("venv")));
+        assert_eq!((proof.isolation.network.as_str(), proof.isolation.notes.as_slice()), ("loopback alone", &[][..]));
         Verdict::Proved
     };
     assert_eq!(proof.verdict, expected, "{}", text(&proof));
@@ -265,10 +266,10 @@ fn a_whole_artifact_is_proved() {
 }
 
 /// The test binary again, as somebody else or somewhere else.
-fn again(command: &mut Command) {
+fn again(command: &mut Command, test: &str) {
     let output = command
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "proof::a_whole_artifact_is_proved", "--nocapture"])
+        .args(["--exact", test, "--nocapture"])
         .env("HOME", "/nonexistent")
         .output()
         .unwrap();
@@ -277,19 +278,92 @@ fn again(command: &mut Command) {
     assert!(said.contains("1 passed"), "{said}");
 }
 
+/// As `nobody`, where the test runs as root.
+fn again_as_nobody(test: &str) {
+    if rustix::process::getuid().is_root() {
+        again(Command::new("env").uid(65534).gid(65534).env_remove("PACKPROOF_TEST_PYTHON"), test);
+    }
+}
+
+fn again_without_namespaces(test: &str) {
+    let script = "for space in user mnt pid ipc; do echo 0 > /proc/sys/user/max_${space}_namespaces; done; exec \"$@\"";
+    again(Command::new("unshare").args(["-Ur", "sh", "-c", script, "sh"]).env("PACKPROOF_TEST_PARTIAL", "1"), test);
+}
+
 #[test]
 fn an_ordinary_user_needs_no_privilege() {
-    if !rustix::process::getuid().is_root() {
-        return;
-    }
-    again(Command::new("env").uid(65534).gid(65534).env_remove("PACKPROOF_TEST_PYTHON"));
+    again_as_nobody("proof::a_whole_artifact_is_proved");
 }
 
 #[test]
 fn without_namespaces_the_proof_says_so() {
-    let script =
-        "echo 0 > /proc/sys/user/max_user_namespaces && echo 0 > /proc/sys/user/max_mnt_namespaces && exec \"$@\"";
-    again(Command::new("unshare").args(["-Ur", "sh", "-c", script, "sh"]).env("PACKPROOF_TEST_PARTIAL", "1"));
+    again_without_namespaces("proof::a_whole_artifact_is_proved");
+}
+
+/// Tries to get out, and leaves a process behind that has left its group and its session.
+const INTRUDER: &str = r#"
+import ctypes, os, subprocess, sys
+if os.fork() == 0:
+    os.setsid()
+    os.execvp("sleep", ["sleep", "@SECONDS@"])
+if sys.prefix.endswith(".cache/app") and @FULL@:
+    libc = ctypes.CDLL(None)
+    hidden = @HIDDEN@
+    for path in hidden:
+        assert not os.path.exists(path), path
+    system = [path for path in ("/usr/bin/python3", "/usr/local/bin/python3") if os.path.lexists(path)]
+    for python in system:
+        try:
+            subprocess.run([python, "-c", "1"])
+        except (FileNotFoundError, PermissionError):
+            continue
+        sys.exit(python + " runs")
+    library = "/usr/lib/python%d.%d" % sys.version_info[:2]
+    for path in [library, "/usr", "/", "/proc", "/tmp"]:
+        assert libc.umount2(path.encode(), 2) == -1, path
+    undo = "umount -l %s; ls %s" % (library, library)
+    inner = subprocess.run(["unshare", "-Urm", "sh", "-c", undo], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert not inner.stdout, inner.stdout
+    for path in ("/usr/x", "/etc/x"):
+        try:
+            open(path, "w")
+        except OSError:
+            continue
+        sys.exit(path + " can be written")
+    others = [name for name in os.listdir("/proc") if name.isdigit()]
+    assert len(others) < 10, others
+    import socket
+    assert [name for _, name in socket.if_nameindex()] == ["lo"]
+    assert os.listdir("/home") == [] and os.getuid() == @UID@
+"#;
+
+#[test]
+fn nothing_gets_out_and_nothing_stays() {
+    let fixture = Fixture::new();
+    let seconds = format!("4242.{}", std::process::id());
+    let script = INTRUDER
+        .replace("@SECONDS@", &seconds)
+        .replace("@FULL@", if std::env::var_os("PACKPROOF_TEST_PARTIAL").is_some() { "False" } else { "True" })
+        .replace("@HIDDEN@", &format!("{:?}", [fixture.path("venv"), fixture.path("project")]))
+        .replace("@UID@", &rustix::process::getuid().as_raw().to_string());
+    write(&fixture.path("project/smoke.py"), &script);
+    let proof = fixture.prove();
+    assert!(proof.is_proved(), "{}", text(&proof));
+    let left = fs::read_dir("/proc").unwrap().flatten().filter(|entry| {
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(&seconds)
+    });
+    assert_eq!(left.count(), 0);
+}
+
+#[test]
+fn nothing_gets_out_as_an_ordinary_user() {
+    again_as_nobody("proof::nothing_gets_out_and_nothing_stays");
+}
+
+#[test]
+fn nothing_stays_without_namespaces() {
+    again_without_namespaces("proof::nothing_gets_out_and_nothing_stays");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! requests over a pipe. Where the kernel refuses, the same process serves without namespaces, and
 //! [`Sandbox::reason`] says why. Files of the user are never renamed or written.
 
+mod network;
 mod protocol;
 mod reenter;
 mod root;
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 use fs_err as fs;
 pub(in crate::verify) use protocol::is_system;
 use protocol::{Event, Request, Role, Spec, VARIABLE};
-pub use protocol::{Exit, Job, View};
+pub use protocol::{Exit, Job, Join, View};
 pub use reenter::reenter;
 
 /// How long the sandbox may take to open; nothing of the application's runs before.
@@ -49,28 +50,42 @@ pub struct Sandbox {
     memory: BTreeMap<u64, u64>,
     programs: BTreeMap<u64, String>,
     stderr: PathBuf,
+    network: Join,
     reason: Option<String>,
     notes: Vec<String>,
 }
 
 impl Sandbox {
-    /// `folder` is an existing folder that the view does not show; the sandbox keeps its own things there.
-    pub fn open(tool: &Path, folder: &Path, view: &View) -> Result<Self, Error> {
+    /// `folder` is an existing folder that the view does not show; the sandbox keeps its own things there. What the
+    /// kernel refuses is done without, the network first.
+    pub fn open(tool: &Path, folder: &Path, view: &View, network: Join) -> Result<Self, Error> {
         let mount_point = folder.join("root");
         fs::create_dir_all(&mount_point)?;
-        let mut spec = Spec { role: Role::Outer, mount_point, view: view.clone() };
-        match Self::start(tool, folder, &spec, None)? {
-            Ok(sandbox) => Ok(sandbox),
-            Err(reason) => {
-                spec.role = Role::Bare;
-                Self::start(tool, folder, &spec, Some(reason.clone()))?
-                    .map_err(|second| Error::NotOpened { stderr: format!("{reason}\n{second}") })
+        let mut spec = Spec { role: Role::Outer, network, mount_point, view: view.clone() };
+        let first = match Self::start(tool, folder, &spec)? {
+            Ok(sandbox) => return Ok(sandbox),
+            Err(reason) => reason,
+        };
+        let mut refused = first.clone();
+        if network != Join::Machine {
+            spec.network = Join::Machine;
+            match Self::start(tool, folder, &spec)? {
+                Ok(mut sandbox) => {
+                    sandbox.notes.push(format!("the network is the machine's: {first}"));
+                    return Ok(sandbox);
+                }
+                Err(reason) => refused = reason,
             }
         }
+        spec.role = Role::Bare;
+        let mut sandbox = Self::start(tool, folder, &spec)?
+            .map_err(|second| Error::NotOpened { stderr: format!("{refused}\n{second}") })?;
+        sandbox.reason = Some(refused);
+        Ok(sandbox)
     }
 
     /// The inner error is the reason for which namespaces were refused.
-    fn start(tool: &Path, folder: &Path, spec: &Spec, reason: Option<String>) -> Result<Result<Self, String>, Error> {
+    fn start(tool: &Path, folder: &Path, spec: &Spec) -> Result<Result<Self, String>, Error> {
         let stderr = folder.join("stderr");
         let mut child = Command::new(tool)
             .env(VARIABLE, serde_json::to_string(spec).map_err(std::io::Error::from)?)
@@ -102,11 +117,12 @@ impl Sandbox {
             memory: BTreeMap::new(),
             programs: BTreeMap::new(),
             stderr,
-            reason,
+            network: spec.network,
+            reason: None,
             notes: Vec::new(),
         };
         match sandbox.events.recv_timeout(OPENING) {
-            Ok(Event::Opened { notes, .. }) => {
+            Ok(Event::Opened { notes }) => {
                 sandbox.notes = notes;
                 Ok(Ok(sandbox))
             }
@@ -118,6 +134,16 @@ impl Sandbox {
     /// Why there are no namespaces; nothing where there are.
     pub fn reason(&self) -> Option<&str> {
         self.reason.as_deref()
+    }
+
+    /// Whether there is nothing but a loopback device.
+    pub fn is_offline(&self) -> bool {
+        self.network != Join::Machine
+    }
+
+    /// For another sandbox to share this one's network.
+    pub fn joined(&self) -> Join {
+        if self.is_offline() { Join::Sandbox(self.child.id()) } else { Join::Machine }
     }
 
     pub fn notes(&self) -> &[String] {

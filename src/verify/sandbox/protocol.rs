@@ -12,6 +12,7 @@ pub(super) const VARIABLE: &str = "PACKPROOF_SANDBOX";
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Spec {
     pub role: Role,
+    pub network: Join,
     /// An empty folder that the new root is mounted on.
     pub mount_point: PathBuf,
     pub view: View,
@@ -25,6 +26,16 @@ pub(super) enum Role {
     Init,
     /// Serves requests where namespaces are not to be had.
     Bare,
+}
+
+/// The network that a sandbox is to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Join {
+    Machine,
+    /// A new one, with nothing but a loopback device.
+    Loopback,
+    /// That of the sandbox whose outer process this is.
+    Sandbox(u32),
 }
 
 /// What a sandbox can see beside the system's folders.
@@ -65,7 +76,6 @@ pub(super) enum Request {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Event {
     Opened {
-        network: String,
         notes: Vec<String>,
     },
     Refused {

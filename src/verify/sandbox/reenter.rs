@@ -11,8 +11,8 @@ use fs_err as fs;
 use rustix::process::{Pid, Signal, WaitOptions};
 use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags};
 
-use super::protocol::{Event, Exit, Job, Request, Role, Spec, VARIABLE};
-use super::root;
+use super::protocol::{Event, Exit, Job, Join, Request, Role, Spec, VARIABLE};
+use super::{network, root};
 
 /// What a service started as root commonly has; no mounting, no tracing, no devices.
 const KEPT: CapabilitySet = CapabilitySet::CHOWN
@@ -38,13 +38,13 @@ pub fn reenter() {
     let code = match spec.role {
         Role::Outer => outer(spec).unwrap_or_else(|error| refuse(&error)),
         Role::Init => match init(&spec) {
-            Ok(notes) => serve("host", notes),
+            Ok(notes) => serve(notes),
             Err(error) => refuse(&error),
         },
         Role::Bare => {
             // Whatever loses its parent becomes this process's child, to be found when the run ends.
             let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
-            serve("host", Vec::new())
+            serve(Vec::new())
         }
     };
     std::process::exit(code);
@@ -63,16 +63,28 @@ fn send(event: &Event) {
 }
 
 fn outer(mut spec: Spec) -> io::Result<i32> {
-    let spaces = UnshareFlags::NEWNS | UnshareFlags::NEWPID | UnshareFlags::NEWIPC;
+    let mut spaces = UnshareFlags::NEWNS | UnshareFlags::NEWPID | UnshareFlags::NEWIPC;
+    let mut is_inside = false;
+    match spec.network {
+        Join::Machine => {}
+        Join::Loopback => spaces |= UnshareFlags::NEWNET,
+        Join::Sandbox(process) => is_inside = network::join(process)?,
+    }
     let user = rustix::process::getuid();
     let group = rustix::process::getgid();
-    // Real root needs no user namespace; root in a container may not be allowed the others without one.
-    if !user.is_root() || unshare(spaces).is_err() {
+    if is_inside {
+        unshare(spaces)?;
+        keep_over_exec()?;
+    } else if !user.is_root() || unshare(spaces).is_err() {
+        // Real root needs no user namespace; root in a container may not be allowed the others without one.
         unshare(spaces | UnshareFlags::NEWUSER).map_err(|error| io::Error::new(error.kind(), refusal(&error)))?;
         fs::write("/proc/self/setgroups", "deny")?;
         fs::write("/proc/self/uid_map", format!("{0} {0} 1\n", user.as_raw()))?;
         fs::write("/proc/self/gid_map", format!("{0} {0} 1\n", group.as_raw()))?;
         keep_over_exec()?;
+    }
+    if spec.network == Join::Loopback {
+        network::raise_loopback()?;
     }
     spec.role = Role::Init;
     let status = Command::new("/proc/self/exe").env(VARIABLE, serde_json::to_string(&spec)?).status()?;
@@ -146,11 +158,11 @@ impl Jobs {
 }
 
 /// Until the tool closes its end. In a PID namespace of its own everything ends with this process.
-fn serve(network: &str, notes: Vec<String>) -> i32 {
+fn serve(notes: Vec<String>) -> i32 {
     let jobs = Arc::new(Jobs::default());
     let reaper = Arc::clone(&jobs);
     std::thread::spawn(move || reap(&reaper));
-    send(&Event::Opened { network: network.to_owned(), notes });
+    send(&Event::Opened { notes });
     for line in io::stdin().lock().lines() {
         let Ok(line) = line else { break };
         match serde_json::from_str(&line) {
