@@ -65,6 +65,9 @@ fn is_below(path: &str, prefix: &str) -> bool {
 
 /// Overwrites `path` wherever it stands, with a path of the same length that exists nowhere. Says how often.
 ///
+/// The last part stays: linkers let one string end in another, and in an interpreter that pyenv built for itself
+/// `Py_GetVersion` reads the `3.11.7` of `/opt/versions/3.11.7`.
+///
 /// An interpreter falls back to its compiled-in prefix when it cannot find itself: on the build machine that would
 /// work by accident, elsewhere it would not.
 pub fn scrub(bytes: &mut [u8], path: &str) -> usize {
@@ -73,9 +76,10 @@ pub fn scrub(bytes: &mut [u8], path: &str) -> usize {
         // `/opt/py` is not to be found in `/opt/python`.
         .filter(|at| !bytes.get(at + path.len()).is_some_and(longer))
         .collect();
-    let nowhere = nowhere(path.len());
+    let kept = path.rfind('/').map_or(0, |at| path.len() - at);
+    let nowhere = nowhere(if kept == path.len() { kept } else { path.len() - kept });
     for at in &found {
-        bytes[*at..at + path.len()].copy_from_slice(nowhere.as_bytes());
+        bytes[*at..at + nowhere.len()].copy_from_slice(nowhere.as_bytes());
     }
     found.len()
 }
@@ -98,7 +102,7 @@ mod tests {
     fn scrubbing_keeps_the_length_and_spares_longer_names() {
         let mut bytes = b"\0/opt/py/lib\0/opt/python\0PREFIX=/opt/py\0".to_vec();
         assert_eq!(scrub(&mut bytes, "/opt/py"), 2);
-        assert_eq!(bytes, b"\0/packpr/lib\0/opt/python\0PREFIX=/packpr\0");
+        assert_eq!(bytes, b"\0/pac/py/lib\0/opt/python\0PREFIX=/pac/py\0");
         assert_eq!(nowhere(11), "/packproof_");
     }
 

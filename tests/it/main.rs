@@ -4,4 +4,5 @@
 mod artifact;
 mod launcher;
 mod proof;
+mod real;
 mod support;
