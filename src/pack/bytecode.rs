@@ -1,6 +1,7 @@
 //! Bytecode of every source that the layout wants it of: from the store, else compiled by the target interpreter.
 
 mod compiler;
+mod marshal;
 mod store;
 
 use std::borrow::Cow;
@@ -15,6 +16,9 @@ use crate::layout::{Layout, Origin, Source};
 use crate::progress::Progress;
 
 use store::Store;
+
+/// PEP 552: magic number, flags, hash of the source.
+const HEADER: usize = 16;
 
 #[derive(Debug, Default)]
 pub(super) struct Bytecode<'a> {
@@ -67,6 +71,10 @@ pub(super) fn compile<'a>(
         stores.insert(origin, store);
     }
     let made = compiler::compile(spec, pool, &missing, progress)?;
+    let made = pool.install(|| {
+        let wanted = missing.par_iter().map(|(_, wanted)| wanted.of);
+        made.into_par_iter().zip(wanted).map(|(pyc, of)| canonical(pyc, of, spec)).collect::<Result<Vec<_>, _>>()
+    })?;
     let mut changed = BTreeSet::new();
     for ((origin, wanted), pyc) in missing.into_iter().zip(made) {
         if let Some(store) = stores.get_mut(origin) {
@@ -93,6 +101,17 @@ impl<'a> Bytecode<'a> {
             self.compiled.insert(path, pyc);
         }
     }
+}
+
+/// The same bytes for the same source, whatever else was compiled beside it.
+fn canonical(mut pyc: Vec<u8>, of: &ArchivePath, spec: &PackSpec) -> Result<Vec<u8>, Error> {
+    if let Some(code) = pyc.get(HEADER..) {
+        let minor = spec.python_version.split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap_or_default();
+        let code = marshal::canonical(code, minor).map_err(|why| Error::Bytecode { path: of.clone(), why })?;
+        pyc.truncate(HEADER);
+        pyc.extend_from_slice(&code);
+    }
+    Ok(pyc)
 }
 
 fn read<'a>(layout: &'a Layout, path: &'a ArchivePath, of: &'a ArchivePath) -> Result<Wanted<'a>, Error> {
