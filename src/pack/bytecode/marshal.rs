@@ -222,7 +222,7 @@ impl<'a> Reader<'a> {
 
     fn leaf(&mut self, kind: u8, head: usize, length: usize) -> Result<Node, &'static str> {
         let payload = self.take(head + length)?;
-        Ok(Node::Leaf([&[kind], payload].concat()))
+        Ok(Node::Leaf([&[interned(kind, &payload[head..])], payload].concat()))
     }
 
     fn items(&mut self, kind: u8, count: &[u8], length: usize) -> Result<Node, &'static str> {
@@ -255,6 +255,17 @@ impl<'a> Reader<'a> {
             }
         }
         Ok(Node::Code(fields))
+    }
+}
+
+/// The empty string and single characters of Latin-1 are one object each in all of the process, so whoever interns
+/// one (as a name, say) has interned it for everybody. Here they always are.
+fn interned(kind: u8, text: &[u8]) -> u8 {
+    match (kind, text) {
+        (b'z', [] | [_]) => b'Z',
+        (b'a', [] | [_]) => b'A',
+        (b'u', [] | [_] | [0xc2 | 0xc3, _]) => b't',
+        _ => kind,
     }
 }
 
