@@ -115,7 +115,9 @@ impl Graph {
             Node::Sequence(kind, count, items) => {
                 out.push(kind | flag);
                 out.extend_from_slice(count);
-                items.iter().for_each(|item| self.emit(*item, numbers, out));
+                for item in items {
+                    self.emit(*item, numbers, out);
+                }
             }
             Node::Code(fields) => {
                 out.push(b'c' | flag);
