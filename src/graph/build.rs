@@ -50,7 +50,7 @@ impl Roots {
 }
 
 /// Deep nesting costs stack even when the tree is freed; only what is touched takes memory.
-const STACK: usize = 64 * 1024 * 1024;
+const STACK: usize = 256 * 1024 * 1024;
 
 /// Reads every module that `roots` reach.
 pub fn build(environment: &Environment, roots: &Roots, hooks: &Hooks) -> Result<ModuleGraph, Error> {
@@ -438,9 +438,13 @@ impl Builder {
         for module in &graph.modules {
             graph.runtime_modules.extend(module.symbols.registers.iter().cloned());
         }
-        // setuptools' `distutils-precedence.pth`
+        graph.patched = graph.patches();
+        // setuptools' `distutils-precedence.pth` puts its own copy before the standard library's.
         if environment.facts.finders.iter().any(|finder| finder.class.starts_with("_distutils_hack.")) {
             graph.runtime_modules.insert("distutils".into());
+            for module in graph.modules.iter_mut().filter(|module| module.name.is_within("distutils")) {
+                module.symbols.opaque = Some(Opaque::ReplacesItself);
+            }
         }
         let replaced: Vec<usize> = graph
             .imports
@@ -454,8 +458,18 @@ impl Builder {
         }
         for at in 0..graph.modules.len() {
             let module = &graph.modules[at];
-            // `sys.modules["own.name"] = …`
-            if module.symbols.registers.binary_search_by(|name| (**name).cmp(module.name.as_str())).is_ok() {
+            let helped = || {
+                let helper = |import: &Import| match import.target {
+                    Target::Module(id) => std::iter::once(&id)
+                        .chain(&import.submodules)
+                        .any(|id| graph.module(*id).symbols.writes_modules),
+                    Target::Missing { .. } | Target::RunTime => false,
+                };
+                module.symbols.passes_name && graph.imports_of(ModuleId(at as u32)).iter().any(helper)
+            };
+            // `sys.modules["own.name"] = …`, or a helper's doing.
+            if helped() || module.symbols.registers.binary_search_by(|name| (**name).cmp(module.name.as_str())).is_ok()
+            {
                 graph.modules[at].symbols.opaque = Some(Opaque::ReplacesItself);
             }
         }
@@ -464,6 +478,24 @@ impl Builder {
 }
 
 impl ModuleGraph {
+    fn patches(&self) -> FxHashSet<(ModuleId, Box<str>)> {
+        let mut patched = FxHashSet::default();
+        for (id, module) in self.modules() {
+            for (local, attribute) in &module.symbols.patches {
+                // What is imported `as` another name is not recognised.
+                for import in self.imports_of(id) {
+                    let Target::Module(target) = import.target else { continue };
+                    for candidate in std::iter::once(target).chain(import.submodules.iter().copied()) {
+                        if self.module(candidate).name.last() == &**local {
+                            patched.insert((candidate, attribute.clone()));
+                        }
+                    }
+                }
+            }
+        }
+        patched
+    }
+
     fn is_made_at_run_time(&self, import: &Import) -> bool {
         let Target::Missing { within } = import.target else { return false };
         let mut name = &*import.module;

@@ -27,6 +27,9 @@ pub(super) struct Collector<'a> {
     depth: u32,
     bound: FxHashSet<&'a str>,
     pub(super) registers: FxHashSet<&'a str>,
+    pub(super) patches: FxHashSet<(&'a str, &'a str)>,
+    /// What imports bind, wherever they stand.
+    imported: FxHashSet<&'a str>,
     /// Local names of what the recognised idioms are made of: `import sys as _sys`, `from sys import path`.
     pub(super) aliases: FxHashMap<&'a str, &'static str>,
     pub(super) seen: Seen,
@@ -62,6 +65,8 @@ impl<'a> Collector<'a> {
             depth: 0,
             bound: FxHashSet::default(),
             registers: FxHashSet::default(),
+            patches: FxHashSet::default(),
+            imported: FxHashSet::default(),
             aliases: FxHashMap::default(),
             seen: Seen::default(),
             out: Syntax::default(),
@@ -77,6 +82,12 @@ impl<'a> Collector<'a> {
         if bound.binary_search_by(|name| (**name).cmp("__getattr__")).is_ok() {
             self.opaque(Opaque::ModuleGetattr);
         }
+        let imported = &self.imported;
+        let patches = self.patches.iter().filter(|(local, _)| imported.contains(local));
+        let mut patches: Vec<(Box<str>, Box<str>)> =
+            patches.map(|(local, attribute)| ((*local).into(), (*attribute).into())).collect();
+        patches.sort_unstable();
+        self.out.symbols.patches = patches;
         self.out.symbols.bound = bound;
         self.out.symbols.registers = registers;
         if let (Some(line), true) = (self.seen.path_read, self.seen.files) {
@@ -152,11 +163,20 @@ impl<'a> Collector<'a> {
     fn bind_target(&mut self, target: &'a Expr) {
         match target {
             Expr::Name(name) => self.bind(name.id.as_str()),
-            Expr::Tuple(tuple) => tuple.elts.iter().for_each(|element| self.bind_target(element)),
-            Expr::List(list) => list.elts.iter().for_each(|element| self.bind_target(element)),
-            Expr::Starred(starred) => self.bind_target(&starred.value),
+            Expr::Tuple(ast::ExprTuple { elts, .. }) | Expr::List(ast::ExprList { elts, .. }) => {
+                self.nested(|this| elts.iter().for_each(|element| this.bind_target(element)));
+            }
+            Expr::Starred(starred) => self.nested(|this| this.bind_target(&starred.value)),
             // Anything else is changed, not bound.
             other => self.stored(other),
+        }
+    }
+
+    fn bind_members(&mut self, body: &'a [Stmt]) {
+        for stmt in body {
+            if let Stmt::Assign(assign) = stmt {
+                assign.targets.iter().for_each(|target| self.bind_target(target));
+            }
         }
     }
 
@@ -227,6 +247,7 @@ impl<'a> Collector<'a> {
     fn import_statement(&mut self, stmt: &'a ast::StmtImport) {
         for alias in &stmt.names {
             let name = alias.name.as_str();
+            self.imported.insert(alias.asname.as_ref().map_or(name, |name| name.as_str()));
             self.bind(
                 alias.asname.as_ref().map_or_else(|| name.split('.').next().unwrap_or(name), |name| name.as_str()),
             );
@@ -249,6 +270,7 @@ impl<'a> Collector<'a> {
                 let name = alias.name.as_str();
                 let local = alias.asname.as_ref().unwrap_or(&alias.name).as_str();
                 self.bind(local);
+                self.imported.insert(local);
                 if stmt.level == 0
                     && let Some(known) = super::probe::known_member(module, name)
                 {
@@ -348,21 +370,19 @@ impl<'a> Collector<'a> {
                 self.function(|this| this.body(&def.body));
             }
             Stmt::ClassDef(def) => {
-                for decorator in &def.decorator_list {
-                    // Its members become names of the module.
-                    if let Expr::Name(ast::ExprName { id, .. })
-                    | Expr::Attribute(ast::ExprAttribute { attr: ast::Identifier { id, .. }, .. }) =
-                        &decorator.expression
-                        && matches!(id.as_str(), "global_enum" | "_simple_enum")
-                    {
-                        self.opaque(Opaque::GlobalsChanged);
-                    }
-                    self.visit_expr(&decorator.expression);
-                }
+                // `enum.global_enum` makes the members names of the module.
+                let spreads = def
+                    .decorator_list
+                    .iter()
+                    .any(|decorator| is_attribute_or_name(&decorator.expression, "global_enum"));
+                def.decorator_list.iter().for_each(|decorator| self.visit_expr(&decorator.expression));
                 if let Some(arguments) = &def.arguments {
                     self.visit_arguments(arguments);
                 }
                 self.bind(def.name.as_str());
+                if spreads {
+                    self.bind_members(&def.body);
+                }
                 let scope = std::mem::replace(&mut self.scope, Scope::Class);
                 let dead = self.dead;
                 self.body(&def.body);
@@ -504,6 +524,10 @@ impl<'a> Visitor<'a> for Collector<'a> {
 
 pub(super) fn is_name(expr: &Expr, wanted: &str) -> bool {
     expr.as_name_expr().is_some_and(|name| name.id.as_str() == wanted)
+}
+
+fn is_attribute_or_name(expr: &Expr, wanted: &str) -> bool {
+    is_name(expr, wanted) || expr.as_attribute_expr().is_some_and(|attribute| attribute.attr.as_str() == wanted)
 }
 
 /// Adds what `value` lists to `all`: lists, tuples, sums of them, and what cannot be read as such.

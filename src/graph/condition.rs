@@ -66,7 +66,7 @@ impl Truth {
 
 /// Whether `test` holds in the target. `main` says whether the module runs as `__main__`.
 pub(super) fn evaluate(test: &Expr, target: &Target, main: bool) -> Truth {
-    let recurse = |expr: &Expr| evaluate(expr, target, main);
+    let recurse = |expr: &Expr| stacker::maybe_grow(64 * 1024, 1024 * 1024, || evaluate(expr, target, main));
     match test {
         Expr::BooleanLiteral(literal) => Truth::of(literal.value),
         Expr::NumberLiteral(ast::ExprNumberLiteral { value: ast::Number::Int(int), .. }) => {

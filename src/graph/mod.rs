@@ -15,6 +15,8 @@ mod reach;
 pub mod resolve;
 mod source;
 mod syntax;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -118,6 +120,8 @@ pub struct ModuleGraph {
     reach: Vec<reach::Reached>,
     /// Of top-level modules, what they shadow.
     rivals: BTreeMap<ModuleId, Vec<Rival>>,
+    /// Attributes that other modules set: `X.attribute = …` after `import X`.
+    patched: FxHashSet<(ModuleId, Box<str>)>,
     /// Names that some module puts into `sys.modules`.
     runtime_modules: FxHashSet<Box<str>>,
 }

@@ -14,7 +14,7 @@ pub enum Lookup {
 }
 
 /// What every module object has.
-const IMPLICIT: [&str; 9] = [
+const IMPLICIT: [&str; 10] = [
     "__name__",
     "__doc__",
     "__package__",
@@ -24,6 +24,8 @@ const IMPLICIT: [&str; 9] = [
     "__cached__",
     "__builtins__",
     "__dict__",
+    // Made when it is asked for, at the latest.
+    "__annotations__",
 ];
 
 impl ModuleGraph {
@@ -58,6 +60,9 @@ impl ModuleGraph {
             return Lookup::Bound;
         }
         if symbols.bound.binary_search_by(|bound| (**bound).cmp(name)).is_ok() {
+            return Lookup::Bound;
+        }
+        if self.patched.contains(&(id, name.into())) {
             return Lookup::Bound;
         }
         let mut unsure = symbols.opaque;

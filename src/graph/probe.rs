@@ -86,6 +86,9 @@ impl<'a> Collector<'a> {
     }
 
     fn call(&mut self, call: &'a ast::ExprCall) -> bool {
+        if self.in_module() && call.arguments.args.iter().any(|argument| is_name(argument, "__name__")) {
+            self.out.symbols.passes_name = true;
+        }
         match &*call.func {
             Expr::Name(name) => {
                 let id = name.id.as_str();
@@ -172,6 +175,12 @@ impl<'a> Collector<'a> {
             Expr::Attribute(attribute) if attribute.attr.as_str() == "__path__" => {
                 self.out.symbols.open_submodules = true;
             }
+            Expr::Attribute(attribute) => {
+                if let Expr::Name(local) = &*attribute.value {
+                    self.patches.insert((local.id.as_str(), attribute.attr.as_str()));
+                }
+                visitor::walk_expr(self, target);
+            }
             other => visitor::walk_expr(self, other),
         }
     }
@@ -184,7 +193,10 @@ impl<'a> Collector<'a> {
                 self.registers.insert(literal.value.to_str());
             }
             _ if is_name(key, "__name__") => self.opaque(Opaque::ReplacesItself),
-            _ => self.out.symbols.open_submodules = true,
+            _ => {
+                self.out.symbols.open_submodules = true;
+                self.out.symbols.writes_modules = true;
+            }
         }
     }
 

@@ -73,8 +73,14 @@ pub struct Symbols {
     /// `__path__` is changed, an import hook installed, or `sys.modules` filled with names that cannot be read: its
     /// submodules cannot be told.
     pub(super) open_submodules: bool,
+    /// A call in module scope is handed `__name__`: where the callee changes `sys.modules`, the module itself may go.
+    pub(super) passes_name: bool,
+    /// It writes to `sys.modules` under names that it is given.
+    pub(super) writes_modules: bool,
     /// Names that the module puts into `sys.modules`.
     pub(super) registers: Box<[Box<str>]>,
+    /// `local.attribute = …`, where an import binds `local`.
+    pub(super) patches: Vec<(Box<str>, Box<str>)>,
     /// Where `sys.path` is changed.
     pub(super) changes_path: Option<u32>,
 }
@@ -161,13 +167,10 @@ pub(super) fn read(text: &str, target: &Arc<Target>, main: bool) -> Result<Synta
         (None, ruff_python_ast::Mod::Expression(_)) => unreachable!("parsed in Mode::Module"),
     };
     // A tree frees itself by recursion, a level for each byte of the source at worst.
-    if text.len() > FREED_ON_THE_SPOT {
-        let stack = text.len().saturating_mul(BYTES_A_LEVEL).min(MOST_STACK);
-        stacker::grow(stack, move || drop(parsed));
-    }
+    let stack = text.len().saturating_mul(BYTES_A_LEVEL).min(MOST_STACK);
+    stacker::maybe_grow(stack, stack, move || drop(parsed));
     result
 }
 
-const FREED_ON_THE_SPOT: usize = 128 * 1024;
-const BYTES_A_LEVEL: usize = 400;
+const BYTES_A_LEVEL: usize = 1024;
 const MOST_STACK: usize = 4 << 30;

@@ -3,6 +3,7 @@
 
 mod artifact;
 mod launcher;
+mod oracle;
 mod proof;
 mod real;
 mod support;

@@ -1,0 +1,259 @@
+//! Source text in, imports and names out; no disk.
+
+use std::sync::Arc;
+
+use super::condition::Target;
+use super::syntax::{self, Asked, Names, Opaque, Syntax};
+
+fn read(text: &str) -> Syntax {
+    let target = Target {
+        version: [3, 11, 7],
+        platform: "linux".to_owned(),
+        os_name: "posix".to_owned(),
+        system: "Linux".to_owned(),
+    };
+    syntax::read(text, &Arc::new(target), false).unwrap()
+}
+
+/// `line kind module [names]`, one for each import.
+fn imports(text: &str) -> Vec<String> {
+    let shown = |import: &syntax::RawImport| {
+        let module = match &import.module {
+            Asked::Absolute(name) => name.to_string(),
+            Asked::Relative { level, rest } => format!("{}{rest}", ".".repeat(*level as usize)),
+            Asked::OwnName(rest) => format!("__name__{rest}"),
+        };
+        let names = match &import.names {
+            Names::Module => String::new(),
+            Names::Star => " *".to_owned(),
+            Names::Listed(names) => format!(" {}", names.join(",")),
+        };
+        format!("{} {:?} {module}{names}", import.line, import.kind)
+    };
+    read(text).imports.iter().map(shown).collect()
+}
+
+fn bound(text: &str) -> Vec<String> {
+    read(text).symbols.bound.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn imports_with_their_kind() {
+    let text = "\
+import a.b, c as d
+from e import f, g as h
+from . import i
+from ..j import *
+def late():
+    import k
+    try:
+        import l
+    except ImportError:
+        l = None
+if TYPE_CHECKING:
+    import m
+else:
+    import n
+with contextlib.suppress(ModuleNotFoundError):
+    import o
+";
+    assert_eq!(
+        imports(text),
+        [
+            "1 Unconditional a.b",
+            "1 Unconditional c",
+            "2 Unconditional e f,g",
+            "3 Unconditional . i",
+            "4 Unconditional ..j *",
+            "6 Deferred k",
+            "8 Guarded l",
+            "12 TypeChecking m",
+            "14 Unconditional n",
+            "16 Guarded o",
+        ]
+    );
+}
+
+#[test]
+fn what_guards_an_import_and_what_does_not() {
+    let guarded = |handler: &str| imports(&format!("try:\n    import a\n{handler}\n"))[0].contains("Guarded");
+    for handler in [
+        "except ImportError:\n    pass",
+        "except (ValueError, ModuleNotFoundError):\n    pass",
+        "except Exception as e:\n    log(e)",
+        "except:\n    pass",
+        "except OPTIONAL:\n    pass",
+    ] {
+        assert!(guarded(handler), "{handler}");
+    }
+    for handler in [
+        "except ValueError:\n    pass",
+        "except ImportError as e:\n    raise RuntimeError('a') from e",
+        "finally:\n    pass",
+    ] {
+        assert!(!guarded(handler), "{handler}");
+    }
+}
+
+#[test]
+fn branches_of_other_targets_have_no_edges() {
+    let text = "\
+if sys.version_info >= (3, 12):
+    import new
+elif sys.platform == 'win32':
+    import msvcrt
+else:
+    import old
+if unknown:
+    import perhaps
+if __name__ == '__main__':
+    import never
+if sys.platform != 'win32':
+    raise ImportError
+import after
+";
+    assert_eq!(imports(text), ["6 Unconditional old", "8 Guarded perhaps"]);
+}
+
+#[test]
+fn imports_by_call() {
+    let text = "\
+importlib.import_module('a.b')
+import_module('.c', package=__name__)
+import_module(f'{__name__}.d')
+import_module(__package__ + '.e')
+__import__('f')
+import_module(name)
+import_module(f'x.{y}')
+";
+    assert_eq!(imports(text), ["1 Dynamic a.b", "2 Dynamic .c", "3 Dynamic __name__.d", "4 Dynamic .e", "5 Dynamic f"]);
+    assert_eq!(read(text).computed, [6, 7]);
+}
+
+#[test]
+fn every_way_to_bind_a_name() {
+    let text = "\
+a = b = 1
+(c, [d, *e]) = x
+f += 1
+g: int = 1
+h: int
+for i in x: j = 1
+while (k := x): pass
+with x as l, y as (m, n): pass
+try: o = 1
+except E as p: q = 1
+import r.s, t as u
+from v import w as w1
+def fn(arg): local = 1
+class Cls: attribute = 1
+match x:
+    case {'k': aa, **bb}: pass
+    case [cc, *dd]: pass
+    case Point(x=ee) as ff: pass
+def outer():
+    global gg
+    gg = 1
+[hh := y for ii in z]
+type jj = int
+kk.ll = 1
+globals()['mm'] = 1
+";
+    let wanted = "Cls a aa b bb c cc d dd e ee f ff fn g gg hh i j jj k l m mm n o outer q r u w1";
+    assert_eq!(bound(text).join(" "), wanted);
+}
+
+#[test]
+fn names_that_are_taken_back_or_never_bound() {
+    assert_eq!(bound("a = 1\nb = 2\ndel a"), ["b"]);
+    assert_eq!(bound("a = 1\nif x:\n    del a"), ["a"]);
+    assert_eq!(bound("if TYPE_CHECKING:\n    from x import a\nif sys.version_info < (3,):\n    b = 1"), [""; 0]);
+}
+
+#[test]
+fn modules_whose_names_cannot_be_told() {
+    let opaque = |text: &str| read(text).symbols.opaque;
+    for (text, cause) in [
+        ("def __getattr__(name): ...", Opaque::ModuleGetattr),
+        ("__getattr__, __dir__, __all__ = lazy.attach(__name__, ['a'])", Opaque::ModuleGetattr),
+        ("sys.modules[__name__] = Lazy()", Opaque::ReplacesItself),
+        ("import sys as _s\n_s.modules[__name__].__class__ = X", Opaque::ReplacesItself),
+        ("exec(code)", Opaque::Exec),
+        ("globals().update(x)", Opaque::GlobalsChanged),
+        ("for n in x:\n    globals()[n] = 1", Opaque::GlobalsChanged),
+        ("def f(): fill(globals())", Opaque::GlobalsChanged),
+    ] {
+        assert_eq!(opaque(text), Some(cause), "{text}");
+    }
+    for text in ["x = globals()['a']", "if 'a' in globals(): pass", "globals().get('a')", "def f(): exec(code, {})"] {
+        assert_eq!(opaque(text), None, "{text}");
+    }
+}
+
+#[test]
+fn what_all_lists() {
+    let all = |text: &str| {
+        let all = read(text).symbols.all.unwrap();
+        (all.names.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "), all.open)
+    };
+    assert_eq!(all("__all__ = ['a']\n__all__ += ['b']\n__all__.extend(('c',))\n__all__.append('d')").0, "a b c d");
+    assert_eq!(all("__all__ = ['a'] + ['b']"), ("a b".to_owned(), false));
+    assert_eq!(all("__all__ = ['a'] + other.__all__"), ("a".to_owned(), true));
+    assert_eq!(read("a = 1").symbols.all, None);
+}
+
+#[test]
+fn searches_of_the_path() {
+    let probe = |text: &str| read(text).probe;
+    let by_listing = "\
+import os, sys
+def look():
+    for folder in sys.path:
+        if 'x.py' in os.listdir(folder):
+            return os.path.join(folder, 'x.py')
+spec = importlib.util.spec_from_file_location('x', look())
+sys.modules['x'] = importlib.util.module_from_spec(spec)
+";
+    let found = probe(by_listing).unwrap();
+    assert_eq!((found.line, found.loads, found.replaces), (3, true, true));
+    assert!(found.may_find("x") && !found.may_find("y"));
+    let by_exists =
+        "from sys import path\nfor p in path:\n    if exists(p + '/' + __name__ + '.py'): exec(open(p).read())\n";
+    assert!(probe(by_exists).is_some_and(|probe| probe.loads && probe.may_find("anything")));
+    for silent in [
+        "sys.path.insert(0, os.path.dirname(__file__))",
+        "if x in sys.path: os.listdir(x)",
+        "for p in sys.path: print(p)",
+    ] {
+        assert_eq!(probe(silent), None, "{silent}");
+    }
+}
+
+#[test]
+fn hostile_sources_end_in_a_result() {
+    let target = Arc::new(Target {
+        version: [3, 11, 7],
+        platform: String::new(),
+        os_name: String::new(),
+        system: String::new(),
+    });
+    let deep = [
+        format!("{}1{}", "(".repeat(10_000), ")".repeat(10_000)),
+        format!("x = {}1{}", "[".repeat(10_000), "]".repeat(10_000)),
+        format!("x = {}1", "-".repeat(100_000)),
+        format!("x = {}1", "1+".repeat(100_000)),
+        format!("x = a{}", ".b".repeat(100_000)),
+        format!("x = {}1", "lambda: ".repeat(20_000)),
+        (0..2_000).map(|depth| format!("{}if x:\n", " ".repeat(depth))).collect::<String>()
+            + &" ".repeat(2_000)
+            + "pass\n",
+        format!("x = '{}'", "a".repeat(10_000_000)),
+        "(".repeat(50_000),
+    ];
+    for text in deep {
+        // Parsed or refused, but without a panic and in bounded time.
+        let _ = syntax::read(&text, &target, false);
+    }
+    let error = syntax::read("x = 1\ny = (\n", &target, false).unwrap_err();
+    assert!(error.line >= 2, "{error:?}");
+}
