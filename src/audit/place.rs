@@ -48,7 +48,7 @@ impl<'a> Places<'a> {
         }
     }
 
-    /// `multipart 1.3.0`, `the application`, `the standard library`
+    /// `spool 1.0`, `the application`, `the standard library`
     pub(super) fn owner(&self, origin: &Origin) -> String {
         match origin {
             Origin::Distribution(name) => {

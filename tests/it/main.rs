@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests")]
 
 mod artifact;
+mod audit;
 mod launcher;
 mod oracle;
 mod proof;

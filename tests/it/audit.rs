@@ -1,0 +1,255 @@
+//! Environments made on purpose: each way of breaking is found, under its name; what works stays silent.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use packproof::audit::{self, Report};
+use packproof::config::{self, Entry};
+use packproof::environment::{Environment, find};
+use packproof::graph::{self, Roots};
+use packproof::hooks::Hooks;
+use packproof::report::findings;
+
+/// A virtual environment with distributions of a few lines each, and an application beside it.
+struct Site {
+    root: tempfile::TempDir,
+}
+
+impl Site {
+    fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let base = find::interpreter(Some("3.11")).unwrap();
+        let venv = root.path().join("venv");
+        let made = Command::new(&base.executable).args(["-m", "venv", "--without-pip"]).arg(venv).status().unwrap();
+        assert!(made.success());
+        Self { root }
+    }
+
+    fn write(&self, path: PathBuf, text: &str) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn site_packages(&self) -> PathBuf {
+        self.root.path().join("venv/lib/python3.11/site-packages")
+    }
+
+    fn with(self, name: &str, version: &str, metadata: &str, files: &[(&str, &str)]) -> Self {
+        let info = format!("{}-{version}.dist-info", name.replace('-', "_"));
+        let mut record = String::new();
+        for (path, text) in files {
+            self.write(self.site_packages().join(path), text);
+            let digest = blake3::hash(text.as_bytes()).to_hex();
+            record += &format!("{path},sha256={},{}\n", &digest[..43], text.len());
+        }
+        record += &format!("{info}/METADATA,,\n{info}/RECORD,,\n");
+        let metadata = format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{metadata}\n");
+        self.write(self.site_packages().join(&info).join("METADATA"), &metadata);
+        self.write(self.site_packages().join(&info).join("RECORD"), &record);
+        self
+    }
+
+    fn audit_with(&self, files: &[(&str, &str)], hooks: &Hooks, config: &config::Audit) -> Report {
+        let folder = self.root.path().join("application");
+        for (path, text) in files {
+            self.write(folder.join(path), text);
+        }
+        let environment = Environment::read(&self.root.path().join("venv/bin/python")).unwrap();
+        let roots = Roots {
+            application: vec![folder.clone()],
+            entry: Entry::Script(folder.join(files[0].0)),
+            hidden_imports: Vec::new(),
+            smoke_imports: Vec::new(),
+            smoke_scripts: Vec::new(),
+        };
+        let graph = graph::build(&environment, &roots, hooks).unwrap();
+        audit::run(&environment, &graph, hooks, config)
+    }
+
+    fn audit(&self, files: &[(&str, &str)]) -> Report {
+        self.audit_with(files, &Hooks::load(&[]).unwrap(), &config::Audit::default())
+    }
+}
+
+/// `severity code subject`, information left out.
+fn told(report: &Report) -> Vec<String> {
+    let told = report.findings.iter().filter(|finding| finding.severity != audit::Severity::Info);
+    told.map(|finding| format!("{} {} {}", finding.severity, finding.code, finding.subject)).collect()
+}
+
+const FILE: &str = "class Segment: pass\n";
+
+#[test]
+fn a_package_that_shadows_a_file() {
+    let site = Site::new().with("spool", "1.0", "", &[("spool.py", FILE)]).with(
+        "spool-print",
+        "2.0",
+        "",
+        &[("spool/__init__.py", "Job = 1\n")],
+    );
+    let report = site.audit(&[("app.py", "def late():\n    from spool import Segment\n")]);
+    insta::assert_snapshot!(findings::text(&report, findings::Extent::Screen), @r"
+    error[module-shadowed]: `spool` is two modules, and the one that is found first does not define `Segment`
+      spool/__init__.py: spool-print 2.0 has it as the package `spool/`, which is found first
+      spool.py: spool 1.0 has it as the file `spool.py`, which is shadowed
+      app.py:2: imports `Segment`, which the package `spool/` does not define
+      help: install only one of spool 1.0 and spool-print 2.0
+
+    1 error, 1 piece of information (--all)
+    ");
+}
+
+#[test]
+fn a_package_that_makes_way_is_a_warning() {
+    let probe = "\
+import importlib.util, os, sys
+for folder in sys.path:
+    if os.path.isfile(os.path.join(folder, __name__ + '.py')):
+        spec = importlib.util.spec_from_file_location(__name__, os.path.join(folder, __name__ + '.py'))
+        sys.modules[__name__] = importlib.util.module_from_spec(spec)
+";
+    let site = Site::new().with("spool", "1.0", "", &[("spool.py", FILE)]).with(
+        "spool-print",
+        "2.0",
+        "",
+        &[("spool/__init__.py", probe)],
+    );
+    let report = site.audit(&[("app.py", "from spool import Segment\n")]);
+    assert_eq!(told(&report), ["warning module-shadowed spool"]);
+    assert_eq!(report.findings[0].evidence.last().unwrap().line, Some(2));
+}
+
+#[test]
+fn two_owners_that_nothing_confuses_are_no_warning() {
+    let site = Site::new().with("spool", "1.0", "", &[("spool.py", FILE)]).with(
+        "spool-print",
+        "2.0",
+        "",
+        &[("spool/__init__.py", "Job = 1\n")],
+    );
+    assert_eq!(told(&site.audit(&[("app.py", "from spool import Job\n")])), [""; 0]);
+}
+
+#[test]
+fn the_application_shadows_a_distribution() {
+    let site = Site::new().with("spool", "1.0", "", &[("spool.py", FILE)]);
+    let report = site.audit(&[("app.py", "from spool import Segment\n"), ("spool.py", "x = 1\n")]);
+    assert_eq!(told(&report), ["error module-shadowed spool"]);
+    assert_eq!(report.findings[0].cure.as_deref(), Some("rename the application's `spool`"));
+}
+
+#[test]
+fn missing_modules_and_names() {
+    let site = Site::new().with("eggs", "1.0", "", &[("eggs/__init__.py", "a = 1\n")]);
+    let report = site.audit(&[(
+        "app.py",
+        "import absent.inner\nimport eggs.absent\nfrom eggs import a, b\ndef f():\n    import late\nfrom .. import x\n",
+    )]);
+    assert_eq!(
+        told(&report),
+        [
+            "error missing-name eggs",
+            "error missing-module ",
+            "error missing-module absent",
+            "error missing-module eggs.absent",
+            "error missing-module late",
+        ]
+    );
+}
+
+#[test]
+fn what_an_application_does_without_is_silent() {
+    let site = Site::new().with(
+        "eggs",
+        "1.0",
+        "",
+        &[
+            (
+                "eggs/__init__.py",
+                "try:\n    from . import fast\nexcept ImportError:\n    fast = None\ndef f():\n    import late\n",
+            ),
+            ("eggs/fast.py", "import absent\nfrom json import no_such_name\n"),
+        ],
+    );
+    let report = site.audit(&[(
+        "app.py",
+        "import eggs\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import stubs\ntry:\n    import orjson\nexcept ImportError:\n    import json as orjson\n",
+    )]);
+    assert_eq!(told(&report), [""; 0]);
+}
+
+#[test]
+fn requirements_that_are_not_met() {
+    let requires = "Requires-Dist: ham>=2\nRequires-Dist: absent\nRequires-Dist: gone; extra == 'x'\nRequires-Dist: win; sys_platform == 'win32'";
+    let eggs = "def f():\n    import absent\n";
+    let site =
+        Site::new().with("eggs", "1.0", requires, &[("eggs.py", eggs)]).with("ham", "1.9", "", &[("ham.py", "")]);
+    let report = site.audit(&[("app.py", "import eggs\n")]);
+    assert_eq!(told(&report), ["error unmet-requirement absent", "warning unmet-requirement ham"]);
+    assert_eq!(told(&site.audit(&[("app.py", "import json\n")])), [""; 0], "not reached");
+}
+
+#[test]
+fn one_path_of_two_distributions() {
+    let site = Site::new().with("eggs", "1.0", "", &[("shared/x.py", "a = 1\n")]).with(
+        "ham",
+        "1.0",
+        "",
+        &[("shared/x.py", "a = 22\n")],
+    );
+    let report = site.audit(&[("app.py", "import shared.x\n")]);
+    assert_eq!(told(&report), ["warning distribution-overlap eggs,ham"]);
+    assert_eq!(report.findings[0].evidence[0].text, "on the disk: that of ham");
+}
+
+#[test]
+fn sources_that_cannot_be_read() {
+    let site =
+        Site::new().with("eggs", "1.0", "", &[("eggs/__init__.py", "import eggs.bad\n"), ("eggs/bad.py", "def :\n")]);
+    let report = site.audit(&[("app.py", "import eggs\n")]);
+    assert_eq!(told(&report), ["error uninspectable eggs.bad"]);
+    assert_eq!(report.findings[0].evidence[0].line, Some(1));
+}
+
+#[test]
+fn a_hook_asserts_what_a_name_is() {
+    let hooks = tempfile::tempdir().unwrap();
+    let text = "distribution = 'eggs'\nreason = 'it must be a file'\n[[assert]]\nname = 'eggs'\nkind = 'single-file'\n";
+    fs::write(hooks.path().join("eggs.toml"), text).unwrap();
+    let hooks = Hooks::load(&[hooks.path().to_owned()]).unwrap();
+    let package = Site::new().with("eggs", "1.0", "", &[("eggs/__init__.py", "")]);
+    let report = package.audit_with(&[("app.py", "import eggs\n")], &hooks, &config::Audit::default());
+    assert_eq!(told(&report), ["error wrong-kind eggs"]);
+    let file = Site::new().with("eggs", "1.0", "", &[("eggs.py", "")]);
+    assert_eq!(told(&file.audit_with(&[("app.py", "import eggs\n")], &hooks, &config::Audit::default())), [""; 0]);
+}
+
+#[test]
+fn allowances_are_used_or_told() {
+    let allow = |subject: &str| config::Allowance {
+        code: "missing-module".to_owned(),
+        subject: subject.to_owned(),
+        reason: "known".to_owned(),
+    };
+    let config = config::Audit { allow: vec![allow("absent"), allow("other")], ..config::Audit::default() };
+    let report = Site::new().audit_with(&[("app.py", "import absent\n")], &Hooks::default(), &config);
+    assert_eq!(told(&report), [""; 0]);
+    assert_eq!(report.allowed[0].reason, "known");
+    assert_eq!(report.unused_allowances[0].subject, "other");
+}
+
+/// What saves one project is found by what it does, not by its name.
+#[test]
+fn no_code_and_no_built_in_data_names_the_one_distribution() {
+    let name = ["multi", "part"].concat();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let files = ["src", "hooks"].into_iter().flat_map(|folder| walkdir::WalkDir::new(root.join(folder)));
+    let mut read = 0;
+    for entry in files.map(Result::unwrap).filter(|entry| entry.file_type().is_file()) {
+        let text = fs::read_to_string(entry.path()).unwrap();
+        assert!(!text.contains(&name), "{}", entry.path().display());
+        read += 1;
+    }
+    assert!(read > 30);
+}
