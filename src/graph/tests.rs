@@ -244,7 +244,7 @@ fn hostile_sources_end_in_a_result() {
         format!("x = {}1", "1+".repeat(100_000)),
         format!("x = a{}", ".b".repeat(100_000)),
         format!("x = {}1", "lambda: ".repeat(20_000)),
-        (0..2_000).map(|depth| format!("{}if x:\n", " ".repeat(depth))).collect::<String>()
+        (0..2_000).fold(String::new(), |text, depth| text + &" ".repeat(depth) + "if x:\n")
             + &" ".repeat(2_000)
             + "pass\n",
         format!("x = '{}'", "a".repeat(10_000_000)),

@@ -72,7 +72,7 @@ pub(super) struct Inventory {
 }
 
 impl Imported {
-    /// Kind and file, e.g. `package multipart/__init__.py`.
+    /// Kind and file, e.g. `package spool/__init__.py`.
     pub(super) fn place(&self) -> String {
         let file = if self.file.is_empty() { String::new() } else { format!(" `{}`", self.file) };
         let owner = if self.owner.is_empty() { String::new() } else { format!(" of the {}", self.owner) };
