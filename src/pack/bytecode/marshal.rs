@@ -7,7 +7,7 @@
 //!
 //! Source: <https://github.com/python/cpython/blob/3.13/Python/marshal.c>
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 const FLAG_REF: u8 = 0x80;
 /// The compiler takes 200 nested brackets and 100 nested blocks at most, so no code object comes near; and a thread's
@@ -47,6 +47,9 @@ struct Graph {
     nodes: Vec<Node>,
     /// Immutable values but code objects; those keep their identity.
     known: HashMap<Node, Id>,
+    /// Strings that stand as interned anywhere in the stream. Whether two equal ones were one object when they were
+    /// written, and so both interned, depends on the process.
+    interned: HashSet<Id>,
 }
 
 impl Graph {
@@ -109,7 +112,9 @@ impl Graph {
         }
         match &self.nodes[id] {
             Node::Leaf(bytes) => {
-                out.push(bytes[0] | flag);
+                // To sort by, plain: which strings are interned is not known before the end.
+                let interned = numbers.is_some() && self.interned.contains(&id);
+                out.push(if interned { interned_kind(bytes[0]) } else { bytes[0] } | flag);
                 out.extend_from_slice(&bytes[1..]);
             }
             Node::Sequence(kind, count, items) => {
@@ -215,7 +220,11 @@ impl<'a> Reader<'a> {
             b'c' => self.code()?,
             _ => return Err("a type that no code object holds"),
         };
+        let is_interned = matches!(kind, b'Z' | b'A' | b't') || is_shared_everywhere(&node);
         let id = self.graph.add(node);
+        if is_interned {
+            self.graph.interned.insert(id);
+        }
         if let Some(slot) = slot {
             self.refs[slot] = Some(id);
         }
@@ -224,7 +233,7 @@ impl<'a> Reader<'a> {
 
     fn leaf(&mut self, kind: u8, head: usize, length: usize) -> Result<Node, &'static str> {
         let payload = self.take(head + length)?;
-        Ok(Node::Leaf([&[interned(kind, &payload[head..])], payload].concat()))
+        Ok(Node::Leaf([&[plain_kind(kind)], payload].concat()))
     }
 
     fn items(&mut self, kind: u8, count: &[u8], length: usize) -> Result<Node, &'static str> {
@@ -260,14 +269,33 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The type of a string that is not interned, for one that may be.
+fn plain_kind(kind: u8) -> u8 {
+    match kind {
+        b'Z' => b'z',
+        b'A' => b'a',
+        b't' => b'u',
+        other => other,
+    }
+}
+
+fn interned_kind(kind: u8) -> u8 {
+    match kind {
+        b'z' => b'Z',
+        b'a' => b'A',
+        b'u' => b't',
+        other => other,
+    }
+}
+
 /// The empty string and single characters of Latin-1 are one object each in all of the process, so whoever interns
 /// one (as a name, say) has interned it for everybody. Here they always are.
-fn interned(kind: u8, text: &[u8]) -> u8 {
-    match (kind, text) {
-        (b'z', [] | [_]) => b'Z',
-        (b'a', [] | [_]) => b'A',
-        (b'u', [] | [_] | [0xc2 | 0xc3, _]) => b't',
-        _ => kind,
+fn is_shared_everywhere(node: &Node) -> bool {
+    let Node::Leaf(bytes) = node else { return false };
+    match bytes[..] {
+        [b'z', 0 | 1, ..] | [b'a' | b'u', 0 | 1, 0, 0, 0, ..] => true,
+        [b'u', 2, 0, 0, 0, first, _] => matches!(first, 0xc2 | 0xc3),
+        _ => false,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::layout::Origin;
 use crate::pack::{Error, PackSpec};
 
 /// Changes with what is done to bytecode after compiling, and with the file's format.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// What else than the source decides what the bytecode is.
 pub(super) fn identity(spec: &PackSpec) -> Result<blake3::Hash, Error> {
