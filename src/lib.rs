@@ -15,7 +15,8 @@
 //! launcher     the artifact's own bytes               → a running Python
 //! verify       artifact + environment                 → Proof
 //! report       findings, layout, proof                → text, JSON
-//! commands     arguments → values → an exit code
+//! pipeline     the stages joined, one's output made the next one's input
+//! commands     arguments → values → an exit code; `cli` reads the arguments and talks to the terminal
 //! ```
 //!
 //! Each stage reads, then decides as a pure function over owned data, then writes. The launcher is the second
@@ -25,6 +26,10 @@
 pub mod audit;
 #[cfg(feature = "tool")]
 pub mod cache;
+#[cfg(feature = "tool")]
+pub mod cli;
+#[cfg(feature = "tool")]
+mod commands;
 #[cfg(feature = "tool")]
 pub mod config;
 #[cfg(feature = "tool")]
@@ -43,6 +48,8 @@ pub mod names;
 pub mod native;
 #[cfg(feature = "tool")]
 pub mod pack;
+#[cfg(feature = "tool")]
+pub mod pipeline;
 #[cfg(feature = "tool")]
 pub mod progress;
 #[cfg(feature = "tool")]

@@ -1,5 +1,8 @@
 //! The tool. In a sandbox's process, `reenter` does not return.
 
-fn main() {
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
     packproof::verify::sandbox::reenter();
+    packproof::cli::main()
 }

@@ -24,7 +24,7 @@ pub fn from_lock(lock: &Lock, progress: &dyn Progress) -> Result<Environment, Er
     let parsed = LockFile::parse(&lock.path, text)?;
 
     let base = find::interpreter(lock.python_version.as_deref())?;
-    let installer = Installer::find(&base)?;
+    let installer = Installer::find(&base);
     let cache = cache::root().ok_or_else(|| Error::NotFound {
         looked: "the environment needs a cache folder, and neither PACKPROOF_TOOL_CACHE, XDG_CACHE_HOME nor HOME is \
                  set to an absolute path"
@@ -74,7 +74,7 @@ enum Installer {
 }
 
 impl Installer {
-    fn find(base: &Facts) -> Result<Self, Error> {
+    fn find(base: &Facts) -> Self {
         let version = |command: &mut Command| {
             let output = command.stdin(Stdio::null()).output().ok()?;
             let text = String::from_utf8(output.stdout).ok()?;
@@ -82,10 +82,10 @@ impl Installer {
             output.status.success().then(|| text.split_whitespace().nth(1).map(str::to_owned)).flatten()
         };
         if let Some(version) = version(Command::new("uv").arg("--version")) {
-            return Ok(Self::Uv { version });
+            return Self::Uv { version };
         }
         let version = version(Command::new(&base.base_executable).args(["-m", "pip", "--version"]));
-        Ok(Self::Pip { version: version.filter(|version| can_install_elsewhere(version)) })
+        Self::Pip { version: version.filter(|version| can_install_elsewhere(version)) }
     }
 
     fn name(&self) -> &'static str {

@@ -56,7 +56,7 @@ fn candidates(wanted: Option<&str>) -> Vec<PathBuf> {
         }
         None => vec!["python3".to_owned(), "python".to_owned()],
     };
-    let mut found: Vec<PathBuf> = names.iter().flat_map(|name| on_path(name)).collect();
+    let mut found: Vec<PathBuf> = names.iter().flat_map(on_path).collect();
     if let Some(wanted) = wanted {
         let home = env::var_os("HOME").map(PathBuf::from);
         let pyenv = env::var_os("PYENV_ROOT").map(PathBuf::from).or_else(|| Some(home.as_ref()?.join(".pyenv")));

@@ -207,7 +207,8 @@ impl ModuleGraph {
         let mut found: Vec<_> = self
             .modules
             .iter()
-            .filter(|module| module.editable)
+            // The entry script is packed as such; smoke scripts, which run as `__main__` too, are not packed.
+            .filter(|module| module.editable && module.name.as_str() != "__main__")
             .filter_map(|module| {
                 let file = module.file.clone()?;
                 let package = self.package_folder(module);

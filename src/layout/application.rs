@@ -11,8 +11,9 @@ use ignore::WalkBuilder;
 
 use super::builder::Builder;
 use super::pathfile::Places;
-use super::{ApplicationModule, Entry, Error, LeftOut, Origin, Source, walk};
+use super::{Entry, Error, LeftOut, Origin, Source, walk};
 use crate::config::{Config, Entry as ConfigEntry, Patterns};
+use crate::graph::ApplicationModule;
 
 /// Endings of private keys and key stores.
 const KEY_SUFFIXES: &[&str] = &["jks", "key", "keystore", "p12", "pem", "pfx"];
@@ -31,9 +32,11 @@ pub(super) fn add(
     }
 
     let mut left_out = Vec::new();
-    for package in packages(modules) {
-        let all = list(&package, &guard, &Patterns::default(), false)?;
-        let tracked = list(&package, &guard, &Patterns::default(), true)?;
+    // A single-file module has none.
+    let packages: BTreeSet<&Path> = modules.iter().filter_map(|module| module.package.as_deref()).collect();
+    for package in packages {
+        let all = list(package, &guard, &Patterns::default(), false)?;
+        let tracked = list(package, &guard, &Patterns::default(), true)?;
         left_out.extend(all.difference(&tracked).filter(|path| !files.contains(*path)).map(|path| LeftOut {
             what: path.strip_prefix(&config.root).unwrap_or(path).display().to_string(),
             why: "git ignores it, and no import reaches it",
@@ -56,12 +59,6 @@ pub(super) fn add(
         builder.add(place, Entry { source: Source::File(path), mode, origin: Origin::Application })?;
     }
     Ok(left_out)
-}
-
-/// The folders of the import packages that modules lie in; a single-file module has none.
-fn packages(modules: &[ApplicationModule]) -> BTreeSet<PathBuf> {
-    let top = |module: &ApplicationModule| module.root.join(module.name.top_level());
-    modules.iter().filter(|module| module.file.starts_with(top(module))).map(top).collect()
 }
 
 /// The files below `folder` that may be packed; with `git`, without those that git ignores.
@@ -122,7 +119,6 @@ mod tests {
     use fs_err as fs;
 
     use super::*;
-    use crate::names::ModuleName;
 
     #[test]
     fn private_files_stay_out_unless_named() {
@@ -158,16 +154,5 @@ mod tests {
         let package = folder.path().join("p");
         let tracked = list(&package, &guard, &Patterns::default(), true).unwrap();
         assert_eq!(tracked.into_iter().collect::<Vec<_>>(), [package.join("__init__.py")]);
-    }
-
-    #[test]
-    fn packages_are_taken_whole() {
-        let module = |name: &str, file: &str| ApplicationModule {
-            name: ModuleName::new(name).unwrap(),
-            root: PathBuf::from("/p"),
-            file: PathBuf::from(file),
-        };
-        let modules = [module("a", "/p/a.py"), module("b.c", "/p/b/c.py"), module("n.x.y", "/p/n/x/y.py")];
-        assert_eq!(packages(&modules).into_iter().collect::<Vec<_>>(), [PathBuf::from("/p/b"), PathBuf::from("/p/n")]);
     }
 }

@@ -28,7 +28,8 @@ use std::path::{Path, PathBuf};
 use crate::config::{Config, EnvironmentSource};
 use crate::environment::Environment;
 use crate::format::{ArchivePath, InvalidArchivePath};
-use crate::names::{DistName, ModuleName};
+use crate::graph::ApplicationModule;
+use crate::names::DistName;
 
 pub use startup::StartEntry;
 
@@ -88,14 +89,6 @@ pub struct Reached {
     pub distributions: BTreeSet<DistName>,
     /// Top-level packages of the standard library that any import leads to.
     pub stdlib: BTreeSet<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ApplicationModule {
-    pub name: ModuleName,
-    /// The `sys.path` entry that it was found on.
-    pub root: PathBuf,
-    pub file: PathBuf,
 }
 
 /// A layout with what the later stages must know about it.

@@ -88,7 +88,7 @@ fn site_folders(facts: &Facts) -> Result<Vec<(PathBuf, ArchivePath)>, Error> {
         }
         // Outside the prefix: a virtual environment that sees the base's site-packages. Those are `further`.
         let Ok(relative) = folder.strip_prefix(&facts.prefix) else { continue };
-        if !folder.is_dir() && found.len() > 0 {
+        if !folder.is_dir() && !found.is_empty() {
             continue;
         }
         let usual = facts.base_site_packages.iter().find(|usual| *usual == relative);

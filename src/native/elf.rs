@@ -88,11 +88,11 @@ pub(super) fn other_string_users(elf: &Elf<'_>) -> Vec<usize> {
     let entries = elf.dynamic.iter().flat_map(|dynamic| &dynamic.dyns);
     let named = entries.filter(|entry| matches!(entry.d_tag, DT_NEEDED | DT_SONAME | DT_AUXILIARY | DT_FILTER));
     users.extend(named.filter_map(|entry| usize::try_from(entry.d_val).ok()));
-    for need in elf.verneed.iter().flat_map(|needs| needs.iter()) {
+    for need in elf.verneed.iter().flat_map(goblin::elf::VerneedSection::iter) {
         users.push(need.vn_file);
         users.extend(need.iter().map(|version| version.vna_name));
     }
-    for definition in elf.verdef.iter().flat_map(|definitions| definitions.iter()) {
+    for definition in elf.verdef.iter().flat_map(goblin::elf::VerdefSection::iter) {
         users.extend(definition.iter().map(|version| version.vda_name));
     }
     users

@@ -6,6 +6,8 @@
 mod elf;
 mod floor;
 pub mod relocate;
+mod survey;
 
 pub use elf::{ElfFile, is_elf};
 pub use floor::{Floor, GlibcVersion};
+pub use survey::{Error, Native, survey};

@@ -1,4 +1,7 @@
-//! Findings, layout and proof → text. Pure: nothing here decides, reads or writes.
+//! Findings, layout and proof → text and JSON. Pure: nothing here decides, reads or writes.
 
+pub mod artifact;
+pub mod build;
 pub mod findings;
+mod numbers;
 pub mod proof;

@@ -26,6 +26,20 @@ pub fn verdict(proof: &Proof) -> String {
     }
 }
 
+/// The verdict and what it rests on, in one line.
+pub fn line(proof: &Proof) -> String {
+    let mut parts = vec![format!("{} imports compared", proof.imports.checked)];
+    if !proof.scripts.is_empty() {
+        parts.push(format!("{} smoke scripts", proof.scripts.len()));
+    }
+    match proof.start {
+        Start::NotConfigured => parts.push("start not tried (no [start])".to_owned()),
+        Start::Failed => parts.push("start failed".to_owned()),
+        Start::Passed => parts.push("started and stopped".to_owned()),
+    }
+    format!("{} ({})", verdict(proof), parts.join(", "))
+}
+
 fn write(proof: &Proof, f: &mut String) -> std::fmt::Result {
     writeln!(f, "{}", verdict(proof))?;
     for difference in &proof.differences {

@@ -1,9 +1,10 @@
 //! Environments made on purpose: each way of breaking is found, under its name; what works stays silent.
 
-use std::fs;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use fs_err as fs;
 use packproof::audit::{self, Report};
 use packproof::config::{self, Entry};
 use packproof::environment::{Environment, find};
@@ -26,7 +27,7 @@ impl Site {
         Self { root }
     }
 
-    fn write(&self, path: PathBuf, text: &str) {
+    fn write(path: &Path, text: &str) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
@@ -39,21 +40,21 @@ impl Site {
         let info = format!("{}-{version}.dist-info", name.replace('-', "_"));
         let mut record = String::new();
         for (path, text) in files {
-            self.write(self.site_packages().join(path), text);
+            Self::write(&self.site_packages().join(path), text);
             let digest = blake3::hash(text.as_bytes()).to_hex();
-            record += &format!("{path},sha256={},{}\n", &digest[..43], text.len());
+            writeln!(record, "{path},sha256={},{}", &digest[..43], text.len()).unwrap();
         }
-        record += &format!("{info}/METADATA,,\n{info}/RECORD,,\n");
+        writeln!(record, "{info}/METADATA,,\n{info}/RECORD,,").unwrap();
         let metadata = format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{metadata}\n");
-        self.write(self.site_packages().join(&info).join("METADATA"), &metadata);
-        self.write(self.site_packages().join(&info).join("RECORD"), &record);
+        Self::write(&self.site_packages().join(&info).join("METADATA"), &metadata);
+        Self::write(&self.site_packages().join(&info).join("RECORD"), &record);
         self
     }
 
     fn audit_with(&self, files: &[(&str, &str)], hooks: &Hooks, config: &config::Audit) -> Report {
         let folder = self.root.path().join("application");
         for (path, text) in files {
-            self.write(folder.join(path), text);
+            Self::write(&folder.join(path), text);
         }
         let environment = Environment::read(&self.root.path().join("venv/bin/python")).unwrap();
         let roots = Roots {

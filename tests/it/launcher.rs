@@ -218,12 +218,14 @@ fn a_tree_that_lost_its_mark_or_its_interpreter_is_made_again() {
     assert_eq!(text(&place.run(&[])), "hello\n");
 }
 
+type Damage = dyn Fn(&std::path::Path);
+
 #[test]
 fn check_finds_and_mends() {
     let place = Place::new();
     assert!(text(&place.special("check", &[])).contains("unpacked"));
     assert!(text(&place.special("check", &[])).contains(": whole, "));
-    let damages: [(&str, &dyn Fn(&std::path::Path)); 4] = [
+    let damages: [(&str, &Damage); 4] = [
         ("app/main.py: other bytes", &|tree| {
             let path = tree.join("app/main.py");
             let changed = fs::read_to_string(&path).unwrap().replace("hello", "evil!");
@@ -350,8 +352,7 @@ fn it_starts_renamed_linked_and_through_the_path() {
 #[test]
 fn a_privileged_start_is_refused() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("not tried: only root can give a file to another user");
-        return;
+        return crate::support::skipped("root, to give a file to another user");
     }
     let place = Place::with_bytes(&fs::read(&sample().path).unwrap());
     std::os::unix::fs::chown(&place.artifact, Some(65534), None).unwrap();

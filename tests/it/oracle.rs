@@ -1,10 +1,10 @@
 //! The resolver and the tables of names against CPython's own answers, over real environments.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use fs_err as fs;
 use packproof::config::Entry;
 use packproof::environment::{Environment, find};
 use packproof::graph::{self, ImportKind, Lookup, Module, ModuleGraph, ModuleKind, Names, Roots, Target};
@@ -106,7 +106,7 @@ impl Walked {
         let mut command = Command::new(&self.python);
         command.args(["-W", "ignore", "-c", include_str!("oracle.py")]).current_dir(&self.folder);
         command.env_clear().env("HOME", &self.folder).env("PATH", "/usr/bin:/bin");
-        let output = command.stdin(fs::File::open(file).unwrap()).stderr(Stdio::null()).output().unwrap();
+        let output = command.stdin(fs::File::open(file).unwrap().into_file()).stderr(Stdio::null()).output().unwrap();
         serde_json::from_slice(&output.stdout).unwrap()
     }
 

@@ -1,12 +1,12 @@
 //! The prover against artifacts that are made here: a shell script with a relocated interpreter behind it, which can
 //! be broken at will, and whose start needs none of packproof's own code.
 
-use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use fs_err as fs;
 use packproof::config::Start;
 use packproof::progress::Silent;
 use packproof::verify::{
@@ -50,7 +50,7 @@ struct Fixture {
 impl Fixture {
     fn new() -> Self {
         // On purpose not below the folder of the run's own scratch, and readable by another user.
-        let folder = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o755)).tempdir().unwrap();
+        let folder = tempfile::Builder::new().permissions(std::fs::Permissions::from_mode(0o755)).tempdir().unwrap();
         let root = folder.path();
         let (python, base, version) = base_python();
         run(Command::new(&python).args(["-m", "venv", "--without-pip"]).arg(root.join("venv")));
@@ -131,7 +131,7 @@ impl Fixture {
         let tar = Command::new("tar").args(["cf", "-", "-C"]).arg(self.path("tree")).arg(".").output().unwrap();
         write(&artifact, "");
         fs::write(&artifact, [script.as_bytes(), &tar.stdout].concat()).unwrap();
-        fs::set_permissions(&artifact, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(&artifact, std::fs::Permissions::from_mode(0o755)).unwrap();
         artifact
     }
 
@@ -209,7 +209,7 @@ fn relocate(from: &Path, to: &Path, base: &Path) {
         bytes[at..at + old.len()].copy_from_slice(&new);
     }
     fs::write(to, bytes).unwrap();
-    fs::set_permissions(to, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(to, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 fn walk(folder: &Path, end: &str) -> Vec<PathBuf> {

@@ -260,7 +260,7 @@ pub(crate) fn finish(command: &mut Command) -> Output {
         let mut bytes = Vec::new();
         stdout.read_to_end(&mut bytes).map(|_| bytes)
     });
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {
             break status;
@@ -286,4 +286,10 @@ pub(crate) fn text(output: &Output) -> String {
 pub(crate) fn failure(output: &Output) -> (i32, String) {
     assert!(output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stdout));
     (output.status.code().unwrap_or(-1), String::from_utf8(output.stderr.clone()).unwrap())
+}
+
+/// Says why a test did not take place.
+#[expect(clippy::print_stderr, reason = "whoever reads the log is to know what was not tried")]
+pub(crate) fn skipped(needs: &str) {
+    eprintln!("skipped: needs {needs}");
 }

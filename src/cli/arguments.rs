@@ -1,0 +1,210 @@
+//! What can be said on the command line.
+
+use std::path::PathBuf;
+
+use clap::builder::styling::{AnsiColor, Effects, Styles};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::{Allowance, Overrides};
+use crate::names::ModuleName;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().effects(Effects::BOLD))
+    .usage(AnsiColor::Green.on_default().effects(Effects::BOLD))
+    .literal(AnsiColor::Cyan.on_default().effects(Effects::BOLD))
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// Packs a Python application into one self-contained executable, and proves that it works.
+#[derive(Debug, Parser)]
+#[command(name = "packproof", version, styles = STYLES, max_term_width = 100)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Command,
+
+    /// Say nothing but errors, findings and results
+    #[arg(short, long, global = true)]
+    pub(super) quiet: bool,
+
+    /// When to use colour
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(super) color: Color,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Make the environment, audit it, pack it, and prove the artifact
+    Build(Build),
+    /// Look for imports that will break, without packing anything
+    Audit(Audit),
+    /// Prove an artifact again: compare it with the environment that it came from
+    Verify(Verify),
+    /// Show what an artifact holds
+    Inspect(Inspect),
+    /// Print what a finding's code means
+    Explain(Explain),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+impl Color {
+    pub(super) fn write_global(self) {
+        match self {
+            Self::Auto => anstream::ColorChoice::Auto,
+            Self::Always => anstream::ColorChoice::AlwaysAnsi,
+            Self::Never => anstream::ColorChoice::Never,
+        }
+        .write_global();
+    }
+}
+
+/// What is packed, and from which environment.
+#[derive(Debug, Args)]
+pub(crate) struct Selection {
+    /// Folder with a packproof.toml or pyproject.toml, or a Python script
+    #[arg(value_name = "DIR | SCRIPT", default_value = ".")]
+    pub(crate) target: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) options: SelectionOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SelectionOptions {
+    /// The environment: a virtual environment, or its interpreter
+    #[arg(long, value_name = "PATH")]
+    pub(crate) python: Option<PathBuf>,
+
+    /// A further folder on `sys.path`, as `PYTHONPATH` would put it there; may be given more than once
+    #[arg(long, value_name = "DIR")]
+    pub(crate) path: Vec<PathBuf>,
+
+    /// Run this package or module, as `python -m` does
+    #[arg(long, value_name = "PKG", value_parser = module)]
+    pub(crate) module: Option<ModuleName>,
+
+    /// Take a finding as it is, e.g. `missing-module:orjson`; may be given more than once
+    #[arg(long, value_name = "CODE:SUBJECT", value_parser = allowance)]
+    pub(crate) allow: Vec<Allowance>,
+}
+
+impl SelectionOptions {
+    pub(crate) fn overrides(&self) -> Overrides {
+        Overrides {
+            python: self.python.clone(),
+            output: None,
+            path: self.path.clone(),
+            module: self.module.clone(),
+            allow: self.allow.clone(),
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Build {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+
+    /// Where the executable goes [default: dist/NAME in the project's folder]
+    #[arg(short, long, value_name = "PATH")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// How much time is spent on making it small
+    #[arg(long, value_name = "LEVEL", default_value = "fast")]
+    pub(crate) compression: Compression,
+
+    /// Pack without proving; the artifact is then called what it is, not proved
+    #[arg(long)]
+    pub(crate) no_proof: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Compression {
+    /// For local work: a build in seconds
+    Fast,
+    Balanced,
+    /// For a release
+    Small,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Audit {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: Format,
+
+    /// Show every finding, information too
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// The executable
+    pub(crate) artifact: PathBuf,
+
+    /// What it was built from: the project's folder, or the script
+    #[arg(value_name = "DIR | SCRIPT", default_value = ".")]
+    pub(crate) target: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) options: SelectionOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// The executable
+    pub(crate) artifact: PathBuf,
+
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// E.g. `module-shadowed`; without one, all codes are listed
+    pub(crate) code: Option<String>,
+}
+
+fn module(text: &str) -> Result<ModuleName, String> {
+    ModuleName::new(text).map_err(|error| error.to_string())
+}
+
+fn allowance(text: &str) -> Result<Allowance, String> {
+    let (code, subject) =
+        text.split_once(':').ok_or("a code and a subject are wanted, e.g. `missing-module:orjson`")?;
+    if !crate::audit::CODES.iter().any(|(known, _)| *known == code) {
+        return Err(format!("`{code}` is no finding's code; `packproof explain` lists them"));
+    }
+    Ok(Allowance { code: code.to_owned(), subject: subject.to_owned(), reason: "--allow".to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn allowances() {
+        assert_eq!(allowance("missing-module:a:b").unwrap().subject, "a:b");
+        assert!(allowance("missing-module").is_err() && allowance("odd:x").unwrap_err().contains("explain"));
+    }
+}

@@ -1,0 +1,45 @@
+//! The one place that writes to the terminal: data to standard output, everything else to standard error.
+
+use std::io::Write as _;
+
+use owo_colors::OwoColorize as _;
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Printer {
+    quiet: bool,
+}
+
+impl Printer {
+    pub(super) fn new(quiet: bool) -> Self {
+        Self { quiet }
+    }
+
+    /// What was asked for. A reader that has gone away is no error of ours.
+    #[expect(clippy::unused_self, reason = "whoever prints does it through a printer")]
+    pub(crate) fn data(self, text: &str) {
+        let mut out = anstream::stdout().lock();
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+
+    /// What helps a person to follow; silent with `--quiet`.
+    pub(crate) fn say(self, text: &str) {
+        if !self.quiet {
+            self.result(text);
+        }
+    }
+
+    /// What a person must see, also with `--quiet`.
+    #[expect(clippy::unused_self, reason = "whoever prints does it through a printer")]
+    pub(crate) fn result(self, text: &str) {
+        let _ = anstream::stderr().lock().write_all(text.as_bytes());
+    }
+
+    /// The error, then what it came from.
+    pub(super) fn error(self, error: &anyhow::Error) {
+        let mut text = format!("{}: {error}\n", "error".red().bold());
+        for cause in error.chain().skip(1) {
+            text.push_str(&format!("  caused by: {cause}\n").replace("\n  ", "\n    "));
+        }
+        self.result(&text);
+    }
+}

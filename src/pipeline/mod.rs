@@ -1,0 +1,114 @@
+//! The stages joined: what one of them gives, in the form that the next one takes.
+//!
+//! [`Project`] is everything that is known before a byte is packed. From it come the layout, what the packer must know
+//! beside it ([`spec`]) and what is to be proved ([`proof`]). Nothing is decided here that is a stage's own to decide,
+//! and nothing is printed.
+
+mod proof;
+mod reach;
+mod spec;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::audit::{self, Report};
+use crate::config::{self, Config, EnvironmentSource, Overrides};
+use crate::environment::{self, Environment, create};
+use crate::graph::{self, ModuleGraph, Roots};
+use crate::hooks::{self, Hooks};
+use crate::layout::{self, Planned};
+use crate::native::{self, Native};
+use crate::progress::Progress;
+
+pub use proof::proof_plan;
+pub use reach::reached;
+pub use spec::{Choices, pack_spec};
+
+/// Configuration, environment, hooks and graph of one project.
+#[derive(Debug)]
+pub struct Project {
+    pub config: Config,
+    pub environment: Environment,
+    pub hooks: Hooks,
+    pub graph: ModuleGraph,
+    pub times: Times,
+}
+
+/// A project with everything in its place.
+#[derive(Debug)]
+pub struct Plan {
+    pub planned: Planned,
+    pub native: Native,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    #[error(transparent)]
+    Environment(#[from] environment::Error),
+    #[error(transparent)]
+    Hooks(#[from] hooks::Error),
+    #[error(transparent)]
+    Graph(#[from] graph::Error),
+    #[error(transparent)]
+    Layout(#[from] layout::Error),
+    #[error(transparent)]
+    Native(#[from] native::Error),
+}
+
+impl Project {
+    /// Reads the configuration of `target`, a folder or a script, makes or reads its environment, and builds the graph.
+    pub fn open(target: &Path, overrides: &Overrides, progress: &dyn Progress) -> Result<Self, Error> {
+        let mut times = Times::default();
+        let config = Config::load(target, overrides)?;
+        let hooks = Hooks::load(&config.runner.hooks)?;
+        let environment = times.take("environment", || match &config.environment {
+            EnvironmentSource::Lock(lock) => create::from_lock(lock, progress),
+            EnvironmentSource::Python(python) => Environment::read(python),
+        })?;
+        let graph = times.take("graph", || {
+            progress.start("reading modules", 0);
+            let graph = graph::build(&environment, &Roots::of(&config), &hooks);
+            progress.finish();
+            graph
+        })?;
+        Ok(Self { config, environment, hooks, graph, times })
+    }
+
+    pub fn audit(&mut self) -> Report {
+        let Self { config, environment, hooks, graph, times } = self;
+        times.take("audit", || audit::run(environment, graph, hooks, &config.audit))
+    }
+
+    /// Where everything goes.
+    pub fn plan(&mut self) -> Result<Plan, Error> {
+        let Self { config, environment, graph, times, .. } = self;
+        times.take("layout", || {
+            let planned = layout::plan(config, environment, &reached(graph))?;
+            let native = native::survey(&planned.layout)?;
+            Ok(Plan { planned, native })
+        })
+    }
+}
+
+/// Stage → how long it took, in the order in which they ran.
+#[derive(Debug, Clone, Default)]
+pub struct Times(Vec<(&'static str, Duration)>);
+
+impl Times {
+    pub fn take<T>(&mut self, stage: &'static str, work: impl FnOnce() -> T) -> T {
+        let since = Instant::now();
+        let result = work();
+        self.0.push((stage, since.elapsed()));
+        result
+    }
+
+    pub fn extend(&mut self, times: impl IntoIterator<Item = (&'static str, Duration)>) {
+        self.0.extend(times);
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, Duration)> {
+        self.0.iter().copied()
+    }
+}

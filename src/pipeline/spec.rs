@@ -1,0 +1,37 @@
+//! [`Project`] and [`Plan`] → [`PackSpec`].
+
+use super::{Plan, Project};
+use crate::cache;
+use crate::format::{Start, StartEntry};
+use crate::layout;
+use crate::pack::{Compression, PackSpec};
+
+/// What the user chooses for one build.
+#[derive(Debug, Clone, Copy)]
+pub struct Choices {
+    pub compression: Compression,
+    /// As many as the machine has processors, unless said.
+    pub threads: Option<usize>,
+}
+
+pub fn pack_spec(project: &Project, plan: &Plan, choices: Choices) -> PackSpec {
+    let facts = &project.environment.facts;
+    // The user's site-packages stay off unless the environment looked at them.
+    let options = if facts.user_site.is_some() { Vec::new() } else { vec!["-s".to_owned()] };
+    let entry = match &plan.planned.entry {
+        layout::StartEntry::Script(path) => StartEntry::Script(path.clone()),
+        layout::StartEntry::Module(module) => StartEntry::Module(module.to_string()),
+    };
+    PackSpec {
+        name: project.config.runner.name.clone(),
+        python_version: facts.version_string(),
+        python: facts.base_executable.clone(),
+        start: Start { interpreter: plan.planned.interpreter.clone(), options, entry },
+        glibc_floor: plan.native.floor.version.as_ref().map(ToString::to_string),
+        sbom: None,
+        level: choices.compression,
+        interpreter_mode: project.config.runner.interpreter,
+        cache: cache::root(),
+        threads: choices.threads,
+    }
+}

@@ -1,0 +1,92 @@
+//! What a build did, in a few lines.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use super::numbers::{bytes, seconds, thousands};
+use super::{findings, proof as proof_report};
+use crate::audit::Report;
+use crate::layout::Origin;
+use crate::pack::Packed;
+use crate::pipeline::{Plan, Project};
+use crate::verify::Proof;
+
+/// Everything that a build knows at its end.
+#[derive(Debug, Clone, Copy)]
+pub struct Built<'a> {
+    pub project: &'a Project,
+    pub plan: &'a Plan,
+    pub packed: &'a Packed,
+    pub audit: &'a Report,
+    /// Nothing where it was not asked for.
+    pub proof: Option<&'a Proof>,
+}
+
+/// A line for each subject.
+pub fn summary(built: &Built<'_>) -> String {
+    let mut text = String::new();
+    // Writing to a String does not fail.
+    let _ = write(built, &mut text);
+    text
+}
+
+fn write(built: &Built<'_>, f: &mut String) -> std::fmt::Result {
+    let Built { project, plan, packed, audit, proof } = built;
+    let layout = &plan.planned.layout;
+    let distributions: BTreeSet<_> = layout
+        .entries
+        .values()
+        .filter_map(|entry| match &entry.origin {
+            Origin::Distribution(name) => Some(name),
+            _ => None,
+        })
+        .collect();
+    let reached = project.graph.modules().count() as u64;
+    writeln!(
+        f,
+        "  packed     Python {}, {} distributions, {} modules reached, {} files",
+        project.environment.facts.version_string(),
+        distributions.len(),
+        thousands(reached),
+        thousands(packed.files)
+    )?;
+    writeln!(f, "  size       {}, {} unpacked", bytes(packed.size), bytes(packed.unpacked))?;
+    write_native(plan, f)?;
+    for left_out in plan.planned.left_out.iter().take(LISTED) {
+        writeln!(f, "  left out   {}: {}", left_out.what, left_out.why)?;
+    }
+    if let Some(more) = plan.planned.left_out.len().checked_sub(LISTED).filter(|more| *more > 0) {
+        writeln!(f, "  left out   {more} more, for the same reasons")?;
+    }
+    writeln!(f, "  findings   {}", findings::summary(audit))?;
+    match proof {
+        Some(proof) => writeln!(f, "  proof      {}", proof_report::line(proof))?,
+        None => writeln!(f, "  proof      NOT PROVED: it was not asked for (--no-proof)")?,
+    }
+    let times: Vec<_> = project.times.iter().map(|(stage, time)| format!("{stage} {}", seconds(time))).collect();
+    writeln!(f, "  time       {}", times.join(", "))
+}
+
+/// Things of one kind that are listed by name.
+const LISTED: usize = 3;
+
+fn write_native(plan: &Plan, f: &mut String) -> std::fmt::Result {
+    let floor = &plan.native.floor;
+    match &floor.version {
+        Some(version) => {
+            let names: Vec<&str> = floor.set_by.iter().map(|path| path.rsplit('/').next().unwrap_or(path)).collect();
+            let shown = names[..names.len().min(LISTED)].join(", ");
+            let more = match names.len().saturating_sub(LISTED) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            writeln!(f, "  needs      glibc {version} or newer (set by {shown}{more})")?;
+        }
+        None => writeln!(f, "  needs      any glibc")?,
+    }
+    if !plan.native.from_system.is_empty() {
+        let names: Vec<&str> = plan.native.from_system.keys().map(String::as_str).collect();
+        writeln!(f, "  system     not packed, taken from the system: {}", names.join(", "))?;
+    }
+    Ok(())
+}
