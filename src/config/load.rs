@@ -175,7 +175,10 @@ impl Resolver<'_> {
 
     fn environment(&self, raw: raw::Environment, overrides: &Overrides) -> Result<EnvironmentSource, Error> {
         if let Some(python) = &overrides.python {
-            return Ok(EnvironmentSource::Python(find::python_of(python)));
+            // Absolute, but with its links: what `bin/python` of a virtual environment leads to is another interpreter.
+            let python =
+                std::path::absolute(python).map_err(|source| Error::Target { path: python.clone(), source })?;
+            return Ok(EnvironmentSource::Python(find::python_of(&python)));
         }
         match (raw.python, raw.lock) {
             (Some(python), Some(_)) => Err(self.file.invalid(

@@ -149,7 +149,7 @@ pub enum Error {
     )]
     NoEntry { root: PathBuf },
     #[error(
-        "no environment: {looked}; name one with `--python VENV/bin/python`, or set `[environment] lock` or `python` \
+        "{looked}; name one with `--python VENV/bin/python`, or set `[environment] lock` or `python` \
          in packproof.toml"
     )]
     NoEnvironment { looked: String },

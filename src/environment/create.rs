@@ -180,7 +180,17 @@ fn make(folder: &Path, lock: &Lock, parsed: &LockFile, base: &Facts, installer: 
         }
         run(installer, with_indexes(&mut command, lock))?;
     }
-    Ok(())
+    compile(folder)
+}
+
+/// The proof runs the environment where it cannot be written to: what is not compiled now would be at every start.
+fn compile(folder: &Path) -> Result<(), Error> {
+    let python = folder.join("bin").join("python");
+    let mut command = Command::new(&python);
+    // Sources that do not compile are no reason to stop, here as in any installation.
+    command.args(["-m", "compileall", "-q", "-j", "0"]).arg(folder.join("lib"));
+    let ran = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    ran.map(drop).map_err(|source| Error::Spawn { program: python.display().to_string(), source })
 }
 
 fn with_indexes<'a>(command: &'a mut Command, lock: &Lock) -> &'a mut Command {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::Project;
 use crate::cache;
 use crate::config::Entry;
-use crate::graph::{Edge, Names};
+use crate::graph::{self, Edge, Module, Names};
 use crate::layout::{Origin, Planned};
 use crate::verify::{self, ApplicationFolder, ImportCheck, Limits, StartProbe, World};
 
@@ -84,10 +84,18 @@ fn application_folders(project: &Project) -> Vec<PathBuf> {
     std::iter::once(first).chain(config.runner.path.iter().cloned()).collect()
 }
 
-/// What is asked for by name first, then every import of the project's own modules, deferred ones too.
+/// What is asked for by name first, then every import of the application's own modules, deferred ones too.
 fn imports(project: &Project) -> Vec<ImportCheck> {
     let config = &project.config;
     let mut checks = Vec::new();
+    if let Entry::Module(module) | Entry::Function { module, .. } = &config.runner.entry {
+        let names = match &config.runner.entry {
+            Entry::Function { function, .. } => function.split('.').take(1).map(str::to_owned).collect(),
+            Entry::Script(_) | Entry::Module(_) => Vec::new(),
+        };
+        let because = "[runner] entry".to_owned();
+        checks.push(ImportCheck { module: module.to_string(), names, because, required: true });
+    }
     for import in &config.smoke.imports {
         checks.push(ImportCheck {
             module: import.module.to_string(),
@@ -104,17 +112,30 @@ fn imports(project: &Project) -> Vec<ImportCheck> {
             required: true,
         });
     }
-    let own = project.graph.edges().filter(|edge| edge.importer.editable && edge.line > 0 && !edge.module.is_empty());
+    // An installed application is its distribution.
+    let installed =
+        entry_module(project).map(|module| &module.origin).filter(|origin| **origin != graph::Origin::Stdlib);
+    let is_own = |module: &Module| module.editable || installed.is_some_and(|origin| *origin == module.origin);
+    let own = project.graph.edges().filter(|edge| is_own(edge.importer) && edge.line > 0 && !edge.module.is_empty());
     checks.extend(own.map(|edge| check(project, &edge)));
     checks
 }
 
+fn entry_module(project: &Project) -> Option<&Module> {
+    match &project.config.runner.entry {
+        Entry::Script(_) => None,
+        Entry::Module(module) | Entry::Function { module, .. } => {
+            project.graph.find(module.as_str()).map(|id| project.graph.module(id))
+        }
+    }
+}
+
 fn check(project: &Project, edge: &Edge<'_>) -> ImportCheck {
     let file = edge.importer.file.as_deref();
-    let place = file.map_or_else(
-        || edge.importer.name.to_string(),
-        |file| file.strip_prefix(&project.config.root).unwrap_or(file).display().to_string(),
-    );
+    let place = match file.map(|file| file.strip_prefix(&project.config.root)) {
+        Some(Ok(relative)) => relative.display().to_string(),
+        Some(Err(_)) | None => edge.importer.name.to_string(),
+    };
     ImportCheck {
         module: edge.module.to_owned(),
         names: match edge.names {

@@ -1,6 +1,9 @@
 //! Integration tests: one binary, so that they link once.
 mod artifact;
 mod audit;
+mod cli;
+mod context;
+mod fixtures;
 mod launcher;
 mod oracle;
 mod proof;

@@ -1,0 +1,224 @@
+//! The repository's own fixtures, from their lock file to a proved executable.
+
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use packproof::config::Overrides;
+use packproof::format::ArchivePath;
+use packproof::layout::Source;
+use packproof::pack::{self, Compression};
+use packproof::pipeline::{self, Choices, Project};
+use packproof::progress::Silent;
+use packproof::verify::{Kind, Proof, Start, Verdict, prove};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::context::TestContext;
+
+/// `expected.toml` of a fixture.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Expected {
+    exit_code: i32,
+    finding: Vec<ExpectedFinding>,
+}
+
+#[derive(Deserialize)]
+struct ExpectedFinding {
+    code: String,
+    severity: String,
+    subject: String,
+    names: Vec<String>,
+}
+
+fn in_repository(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
+}
+
+/// Where it stands in the repository: its editable project is part of the environment's key.
+fn audit_as_expected(context: &TestContext, name: &str) -> Value {
+    let folder = in_repository(name);
+    let output = context.command(&["audit", "--format", "json"]).arg(&folder).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    let expected: Expected = toml::from_str(&fs::read_to_string(folder.join("expected.toml")).unwrap()).unwrap();
+    assert_eq!(output.status.code(), Some(expected.exit_code), "{said}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    for wanted in &expected.finding {
+        let fits = |found: &&Value| {
+            found["code"] == *wanted.code
+                && found["severity"] == *wanted.severity
+                && found["subject"] == *wanted.subject
+                && wanted.names.iter().all(|name| found["message"].as_str().unwrap().contains(name))
+        };
+        assert!(report["findings"].as_array().unwrap().iter().any(|found| fits(&found)), "{report:#}");
+    }
+    let errors = |finding: &&Value| finding["severity"] == "error";
+    let wanted = expected.finding.iter().filter(|finding| finding.severity == "error").count();
+    assert_eq!(report["findings"].as_array().unwrap().iter().filter(errors).count(), wanted, "{report:#}");
+    report
+}
+
+fn proof_of(artifact: &Path) -> Proof {
+    Proof::read(&Proof::path_for(artifact)).unwrap()
+}
+
+/// Plain where the machine has namespaces, and said to be partial where it has none.
+fn assert_proved(proof: &Proof) {
+    let wanted = if proof.isolation.partial.is_some() { Verdict::PartiallyIsolated } else { Verdict::Proved };
+    assert_eq!(proof.verdict, wanted, "{}", packproof::report::proof::render(proof));
+}
+
+#[test]
+fn a_shadowed_name_that_nothing_rescues_is_not_built() {
+    let context = TestContext::new();
+    audit_as_expected(&context, "shadowed");
+    let folder = context.fixture("shadowed");
+    insta::assert_snapshot!(context.run(&["build", "--quiet", folder.to_str().unwrap()]), @r"
+    exit code: 1
+    ----- stdout -----
+    ----- stderr -----
+    error[module-shadowed]: `spool` is two modules, and the one that is found first does not define `Segment`
+      spool/__init__.py: spool-printing 2.4.0 has it as the package `spool/`, which is found first
+      spool.py: spool 1.0.0 has it as the file `spool.py`, which is shadowed
+      recorder.py:5: imports `Segment`, which the package `spool/` does not define
+      help: install only one of spool 1.0.0 and spool-printing 2.4.0
+
+    1 error, 1 piece of information (--all)
+    not built: mend what the errors name, or take them as they are with `--allow CODE:SUBJECT`
+    ");
+    assert!(!folder.join("dist").exists());
+    let allowed = context.run(&["build", "--quiet", "--allow", "module-shadowed:spool", folder.to_str().unwrap()]);
+    assert!(allowed.starts_with("exit code: 0") && folder.join("dist/shadowed").exists(), "{allowed}");
+    let reasonless = context.run(&["build", "--allow", "module-shadowed", folder.to_str().unwrap()]);
+    assert!(reasonless.starts_with("exit code: 2"), "{reasonless}");
+}
+
+#[test]
+fn a_rescued_name_is_a_warning_and_works_in_the_artifact() {
+    let context = TestContext::new();
+    audit_as_expected(&context, "rescued");
+    let folder = context.fixture("rescued");
+    let artifact = folder.join("dist/rescued");
+    let built = context.run(&["build", folder.to_str().unwrap()]);
+    assert!(built.starts_with("exit code: 0\n----- stdout -----\n[ROOT]/rescued/dist/rescued\n"), "{built}");
+    assert_proved(&proof_of(&artifact));
+
+    let verified = context.run(&["verify", artifact.to_str().unwrap(), folder.to_str().unwrap()]);
+    assert!(verified.starts_with("exit code: 0"), "{verified}");
+    let inspected = context.run(&["inspect", artifact.to_str().unwrap()]);
+    assert!(inspected.contains("runs      app/app.py\n") && inspected.contains(" app/app.py\n"), "{inspected}");
+}
+
+#[test]
+fn without_a_proof_the_artifact_is_not_called_proved() {
+    let context = TestContext::new();
+    let folder = context.fixture("rescued");
+    let artifact = folder.join("dist/rescued");
+    let path = folder.to_str().unwrap();
+    assert!(context.run(&["build", "--quiet", path]).starts_with("exit code: 0"));
+    assert!(Proof::path_for(&artifact).exists());
+    let unproved = context.run(&["build", "--no-proof", path]);
+    assert!(unproved.starts_with("exit code: 0") && unproved.contains("NOT PROVED"), "{unproved}");
+    assert!(!Proof::path_for(&artifact).exists(), "the earlier proof is about an earlier artifact");
+}
+
+#[test]
+fn an_artifact_that_fails_its_proof_does_not_replace_the_last_good_one() {
+    let context = TestContext::new();
+    let folder = context.fixture("rescued");
+    let artifact = folder.join("dist/rescued");
+    let path = folder.to_str().unwrap();
+    assert!(context.run(&["build", "--quiet", path]).starts_with("exit code: 0"));
+    let good = fs::read(&artifact).unwrap();
+    let proof = proof_of(&artifact);
+    context.write("rescued/smoke.py", "import sys\nsys.exit('_packproof' in sys.modules)\n");
+    let configuration = fs::read_to_string(folder.join("packproof.toml")).unwrap();
+    context.write("rescued/packproof.toml", &(configuration + "scripts = [\"smoke.py\"]\n"));
+    let failed = context.run(&["build", "--quiet", path]);
+    assert!(failed.starts_with("exit code: 1\n----- stdout -----\n----- stderr -----\nNOT PROVED"), "{failed}");
+    assert!(failed.contains("environment: exit status 0") && failed.contains("artifact:    exit status 1"), "{failed}");
+    assert_eq!(fs::read(&artifact).unwrap(), good);
+    assert_eq!(proof_of(&artifact), proof);
+    let left: Vec<_> = fs::read_dir(folder.join("dist")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 4, "{left:?}");
+    assert!(folder.join("dist/rescued.unproved").exists());
+}
+
+/// The real runner, with the real dependency set.
+#[test]
+fn the_agent_runner_is_built_and_proved() {
+    let context = TestContext::new();
+    let folder = in_repository("agent-runner");
+    let report = audit_as_expected(&context, "agent-runner");
+    let first = &report["findings"][0];
+    assert_eq!((first["code"].as_str(), first["severity"].as_str()), (Some("module-shadowed"), Some("warning")));
+
+    let artifact = context.at("agent-runner");
+    let arguments = ["build", folder.to_str().unwrap(), "-o", artifact.to_str().unwrap()];
+    let built = context.run(&arguments);
+    assert!(built.starts_with("exit code: 0"), "{built}");
+    let proof = proof_of(&artifact);
+    assert_proved(&proof);
+    assert_eq!(proof.start, Start::Passed);
+    assert_eq!(proof.scripts.len(), 2);
+    assert!(proof.imports.checked > 80);
+    if proof.isolation.partial.is_none() {
+        assert!(proof.isolation.hidden.contains(&folder), "{:?}", proof.isolation.hidden);
+    }
+
+    let listed = context.run(&["inspect", artifact.to_str().unwrap()]);
+    for packed in ["app/main.py", "app/worker/prompts/plan.md", "app/agentapis/v1/task_pb2.py", "toolbelt/redaction.py"]
+    {
+        assert!(listed.contains(packed), "{packed}");
+    }
+    for never in ["app/.env", "test_agent_task.py", "frontend.py", "requirements.lock"] {
+        assert!(!listed.contains(never), "{never}");
+    }
+    left_out(&context, &folder);
+}
+
+/// The defect that packproof exists for, made on purpose: the file that the package makes way for stays behind.
+fn left_out(context: &TestContext, folder: &Path) {
+    // The same environment as the tool's own run: nothing is installed twice.
+    let python = context.command(&["audit", "--format", "json"]).arg(folder).output().unwrap();
+    assert!(python.status.success());
+    let environment = fs::read_dir(crate::context::tool_cache().join("environments"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.join("lib/python3.11/site-packages/daytona").is_dir())
+        .unwrap();
+    let overrides = Overrides { python: Some(environment), ..Overrides::default() };
+    let mut project = Project::open(folder, &overrides, &Silent).unwrap();
+    let mut plan = project.plan().unwrap();
+    let before = plan.planned.layout.entries.len();
+    let is_left_out = |path: &ArchivePath| path.as_str().ends_with("/site-packages/multipart.py");
+    plan.planned.layout.entries.retain(|path, entry| match &entry.source {
+        Source::Bytecode { of } => !is_left_out(of),
+        _ => !is_left_out(path),
+    });
+    assert_eq!(plan.planned.layout.entries.len(), before - 2);
+    let choices = Choices { compression: Compression::Fast, threads: None };
+    let spec = pipeline::pack_spec(&project, &plan, choices);
+    let broken = context.at("broken");
+    pack::pack(&plan.planned.layout, &spec, &broken, &Silent).unwrap();
+    let tool = Path::new(env!("CARGO_BIN_EXE_packproof"));
+    let mut wanted = pipeline::proof_plan(&project, &plan.planned, &broken, tool);
+    wanted.start = None;
+    wanted.scripts.truncate(1);
+    let proof = prove(&wanted, &Silent).unwrap();
+    let text = packproof::report::proof::render(&proof);
+    assert_eq!(proof.verdict, Verdict::NotProved);
+    let found = |kind, subject: &str| {
+        proof
+            .differences
+            .iter()
+            .find(|found| found.kind == kind && found.subject == subject)
+            .unwrap_or_else(|| panic!("{text}"))
+    };
+    let module = found(Kind::Import, "multipart");
+    assert_eq!(module.environment, "imports");
+    assert!(module.artifact.contains("without `MultipartSegment`"), "{text}");
+    let daytona = found(Kind::Import, "daytona._async.filesystem");
+    assert!(daytona.artifact.contains("cannot import name 'MultipartSegment' from 'multipart'"), "{text}");
+    found(Kind::Script, "test_multipart_import.py");
+}
