@@ -172,15 +172,23 @@ mod launcher {
         Ok(flags)
     }
 
-    /// The crates that are linked into the launcher, as a sorted JSON list.
-    fn crates(manifest: &Path, target: &str) -> Result<String, String> {
-        let mut command = MetadataCommand::new();
-        command
+    fn describe(manifest: &Path, target: &str, network: &[&str]) -> Result<Metadata, cargo_metadata::Error> {
+        let options = ["--locked", "--filter-platform", target];
+        MetadataCommand::new()
             .manifest_path(manifest)
             .features(CargoOpt::NoDefaultFeatures)
             .features(CargoOpt::SomeFeatures(vec!["launcher".to_owned()]))
-            .other_options(["--locked", "--offline", "--filter-platform", target].map(str::to_owned).to_vec());
-        let metadata = command.exec().map_err(|error| format!("cargo metadata failed: {error}"))?;
+            .other_options(options.iter().chain(network).map(ToString::to_string).collect::<Vec<_>>())
+            .exec()
+    }
+
+    /// The crates that are linked into the launcher, as a sorted JSON list.
+    fn crates(manifest: &Path, target: &str) -> Result<String, String> {
+        // Cargo describes the whole package, whose dependencies for tests a plain build has not fetched. Where they are
+        // there, or nothing else is allowed, no network is asked.
+        let metadata = describe(manifest, target, &["--offline"])
+            .or_else(|_| describe(manifest, target, &[]))
+            .map_err(|error| format!("cargo metadata failed: {error}"))?;
         let checksums = checksums(&manifest.with_file_name("Cargo.lock"))?;
         let list: Vec<_> = linked(&metadata)?
             .into_iter()
