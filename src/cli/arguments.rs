@@ -142,6 +142,10 @@ pub(crate) struct Audit {
     /// Show every finding, information too
     #[arg(long)]
     pub(crate) all: bool,
+
+    /// Run nothing but the interpreter's own facts: names of extension modules then stay untold
+    #[arg(long = "static")]
+    pub(crate) no_child: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

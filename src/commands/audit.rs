@@ -10,6 +10,9 @@ use super::Outcome;
 pub(crate) fn run(arguments: &cli::Audit, printer: Printer, progress: &dyn Progress) -> anyhow::Result<Outcome> {
     let selection = &arguments.selection;
     let mut project = Project::open(&selection.target, &selection.options.overrides(), progress)?;
+    if !arguments.no_child {
+        project.ask();
+    }
     let report = project.audit();
     let extent = if arguments.all { Extent::All } else { Extent::Screen };
     match arguments.format {

@@ -22,6 +22,7 @@ pub(crate) fn run(arguments: &cli::Build, printer: Printer, progress: &dyn Progr
     let mut project = Project::open(&selection.target, &overrides, progress)?;
     let output = output(arguments.output.as_deref(), &project)?;
 
+    project.ask();
     let audit = project.audit();
     let plan = project.plan()?;
     if audit.errors() > 0 {

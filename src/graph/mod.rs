@@ -2,9 +2,10 @@
 //!
 //! From the entry script, hidden and smoke imports on, every module that can be reached by import is read
 //! ([`syntax`]), its imports are resolved as the target's own finders would ([`resolve`]), and each module gets its
-//! table of names ([`names`]). Nothing is run. Left out: what modules do with what they import, and imports whose
-//! module is computed; those are listed by line.
+//! table of names ([`names`]). Nothing is run, unless the names of modules without source are asked for ([`ask`]). Left
+//! out: what modules do with what they import, and imports whose module is computed; those are listed by line.
 
+mod ask;
 mod build;
 mod collect;
 pub mod condition;

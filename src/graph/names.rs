@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashSet;
 
-use super::syntax::Opaque;
+use super::syntax::{Opaque, Symbols};
 use super::{Import, ModuleGraph, ModuleId, Target};
 
 /// Whether `from module import name` finds its name.
@@ -27,6 +27,14 @@ const IMPLICIT: [&str; 10] = [
     // Made when it is asked for, at the latest.
     "__annotations__",
 ];
+
+fn is_bound(symbols: &Symbols, name: &str) -> bool {
+    symbols.bound.binary_search_by(|bound| (**bound).cmp(name)).is_ok()
+}
+
+fn lists(symbols: &Symbols, name: &str) -> bool {
+    symbols.all.as_ref().is_some_and(|all| all.names.iter().any(|listed| &**listed == name))
+}
 
 impl ModuleGraph {
     /// As an attribute, or as a submodule.
@@ -59,13 +67,25 @@ impl ModuleGraph {
         if IMPLICIT.contains(&name) || (name == "__path__" && !module.locations.is_empty()) {
             return Lookup::Bound;
         }
-        if symbols.bound.binary_search_by(|bound| (**bound).cmp(name)).is_ok() {
+        if is_bound(symbols, name) {
             return Lookup::Bound;
         }
         if self.patched.contains(&(id, name.into())) {
             return Lookup::Bound;
         }
         let mut unsure = symbols.opaque;
+        // A lazy module's `__getattr__` serves what its `__all__` lists.
+        if unsure.is_some() && is_bound(symbols, "__getattr__") && lists(symbols, name) {
+            return Lookup::Bound;
+        }
+        if let Some(observed) = &symbols.observed {
+            if observed.names.binary_search_by(|known| (**known).cmp(name)).is_ok() {
+                return Lookup::Bound;
+            }
+            if observed.complete {
+                unsure = None;
+            }
+        }
         for star in &symbols.stars {
             match self.through_star(self.import_at(id, *star), name, visited) {
                 Lookup::Bound => return Lookup::Bound,

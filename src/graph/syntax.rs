@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ruff_python_parser::{Mode, ParseOptions, parse_unchecked};
 use serde::Serialize;
 
+use super::ask::Observed;
 use super::collect::Collector;
 use super::condition::Target;
 use super::source::{Lines, Uninspectable};
@@ -83,6 +84,8 @@ pub struct Symbols {
     pub(super) patches: Vec<(Box<str>, Box<str>)>,
     /// Where `sys.path` is changed.
     pub(super) changes_path: Option<u32>,
+    /// What a child interpreter saw, where one was asked.
+    pub(super) observed: Option<Observed>,
 }
 
 impl Symbols {

@@ -12,6 +12,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::audit::{self, Report};
+use crate::cache;
 use crate::config::{self, Config, EnvironmentSource, Overrides};
 use crate::environment::{self, Environment, create};
 use crate::graph::{self, ModuleGraph, Roots};
@@ -74,6 +75,12 @@ impl Project {
             graph
         })?;
         Ok(Self { config, environment, hooks, graph, times })
+    }
+
+    /// Asks a child interpreter for names that cannot be read; without it the audit cannot tell them.
+    pub fn ask(&mut self) {
+        let Self { environment, graph, times, .. } = self;
+        times.take("names", || graph.ask(environment, cache::root().as_deref()));
     }
 
     pub fn audit(&mut self) -> Report {

@@ -12,6 +12,13 @@ use packproof::graph::{self, Roots};
 use packproof::hooks::Hooks;
 use packproof::report::findings;
 
+/// Whether names without source are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asking {
+    Child,
+    Static,
+}
+
 /// A virtual environment with distributions of a few lines each, and an application beside it.
 struct Site {
     root: tempfile::TempDir,
@@ -52,6 +59,10 @@ impl Site {
     }
 
     fn audit_with(&self, files: &[(&str, &str)], hooks: &Hooks, config: &config::Audit) -> Report {
+        self.audit_asking(Asking::Child, files, hooks, config)
+    }
+
+    fn audit_asking(&self, asking: Asking, files: &[(&str, &str)], hooks: &Hooks, config: &config::Audit) -> Report {
         let folder = self.root.path().join("application");
         for (path, text) in files {
             Self::write(&folder.join(path), text);
@@ -64,7 +75,10 @@ impl Site {
             smoke_imports: Vec::new(),
             smoke_scripts: Vec::new(),
         };
-        let graph = graph::build(&environment, &roots, hooks).unwrap();
+        let mut graph = graph::build(&environment, &roots, hooks).unwrap();
+        if asking == Asking::Child {
+            graph.ask(&environment, None);
+        }
         audit::run(&environment, &graph, hooks, config)
     }
 
@@ -157,6 +171,34 @@ fn missing_modules_and_names() {
             "error missing-module late",
         ]
     );
+}
+
+/// Bytecode alone stands for whatever has no source; one of them takes its interpreter down, one prints.
+#[test]
+fn names_without_source_are_asked_for() {
+    let files = [
+        ("deadly.py", "import os\nos.abort()\n"),
+        ("noisy.py", "import sys\nprint('{}')\nprint('x', file=sys.stderr)\na = 1\n"),
+        ("raising.py", "a = 1\nraise RuntimeError\n"),
+        ("zealous.py", "def __getattr__(name): return 1\n"),
+    ];
+    let site = Site::new().with("eggs", "1.0", "", &files);
+    let compiled = Command::new(site.root.path().join("venv/bin/python"))
+        .args(["-m", "compileall", "-b", "-q"])
+        .arg(site.site_packages())
+        .status()
+        .unwrap();
+    assert!(compiled.success());
+    for (name, _) in files {
+        fs::remove_file(site.site_packages().join(name)).unwrap();
+    }
+    let app = "from deadly import a\nfrom noisy import a, b\nfrom raising import c\nfrom zealous import d\nfrom math import pi, e2\n";
+    let hooks = Hooks::default();
+    let report = |asking| site.audit_asking(asking, &[("app.py", app)], &hooks, &config::Audit::default());
+    let asked = report(Asking::Child);
+    assert_eq!(told(&asked), ["error missing-name math", "error missing-name noisy"]);
+    assert_eq!(asked.findings[0].message, "`math` does not define `e2`");
+    assert_eq!(told(&report(Asking::Static)), [""; 0]);
 }
 
 #[test]

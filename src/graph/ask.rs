@@ -1,0 +1,228 @@
+//! Modules without source → their names, asked of a child interpreter.
+//!
+//! An extension module's names stand in machine code; importing it is the only way to learn them. The child has a
+//! home of its own, none of the user's variables, no network where the kernel allows, and not for ever. Whatever
+//! becomes of it, the worst is that names stay untold. Answers are kept for as long as the environment and the
+//! module's file stay what they were. The application's own modules are never run.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde::{Deserialize, Serialize};
+
+use super::syntax::Opaque;
+use super::{ImportKind, ModuleGraph, ModuleId, Names, Origin, Target};
+use crate::cache;
+use crate::environment::{Environment, Facts};
+
+const SCRIPT: &str = include_str!("ask.py");
+/// For all modules together. Most take milliseconds; a whole machine-learning stack takes some seconds.
+const LIMIT: Duration = Duration::from_secs(30);
+/// Each one ends at a module that kills its interpreter; the rest is asked of the next.
+const CHILDREN: usize = 12;
+
+/// What a module had after it was imported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Observed {
+    /// Sorted.
+    pub names: Box<[Box<str>]>,
+    /// It cannot have more: an ordinary module without `__getattr__`.
+    pub complete: bool,
+}
+
+/// One line of the child.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Answer {
+    module: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    names: Option<Vec<Box<str>>>,
+    #[serde(default)]
+    complete: bool,
+    /// The exception's class, where the import failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+/// An answer on disk, with the stamp of the file that it was given for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Kept {
+    stamp: String,
+    answer: Answer,
+}
+
+impl ModuleGraph {
+    /// Asks for the names of modules without source, and of the standard library's that fill their own globals, where
+    /// an import takes names from them; says of how many a child had to be asked.
+    /// `cache` is where answers are kept.
+    pub fn ask(&mut self, environment: &Environment, cache: Option<&Path>) -> usize {
+        let wanted = self.to_ask();
+        let store = cache.map(|root| root.join("names").join(key(environment) + ".json"));
+        let mut kept: BTreeMap<String, Kept> = store.as_deref().and_then(load).unwrap_or_default();
+        let stamps: BTreeMap<&str, String> =
+            wanted.iter().map(|id| (self.module(*id).name.as_str(), stamp(self.module(*id).file.as_deref()))).collect();
+        let open: VecDeque<String> = stamps
+            .iter()
+            .filter(|(name, stamp)| kept.get(**name).is_none_or(|kept| kept.stamp != **stamp))
+            .map(|(name, _)| (*name).to_owned())
+            .collect();
+        let asked = open.len();
+        if asked > 0 {
+            for answer in ask_children(&environment.facts, open) {
+                let stamp = stamps.get(answer.module.as_str()).cloned().unwrap_or_default();
+                kept.insert(answer.module.clone(), Kept { stamp, answer });
+            }
+            if let (Some(store), Ok(bytes)) = (store, serde_json::to_vec(&kept)) {
+                // Without a cache it is asked again.
+                let _ = cache::write(&store, &bytes);
+            }
+        }
+        for id in wanted {
+            let module = &mut self.modules[id.index()];
+            let Some(Kept { answer, .. }) = kept.get(module.name.as_str()) else { continue };
+            if let Some(names) = &answer.names {
+                let mut names: Box<[Box<str>]> = names.iter().cloned().collect();
+                names.sort_unstable();
+                module.symbols.observed = Some(Observed { names, complete: answer.complete });
+            }
+        }
+        asked
+    }
+
+    fn to_ask(&self) -> BTreeSet<ModuleId> {
+        let takes_names = self
+            .imports
+            .iter()
+            .filter(|import| import.kind != ImportKind::TypeChecking && !matches!(import.names, Names::Module));
+        takes_names
+            .filter_map(|import| match import.target {
+                Target::Module(id) => Some(id),
+                Target::Missing { .. } | Target::RunTime => None,
+            })
+            .filter(|id| {
+                let module = self.module(*id);
+                match module.symbols.opaque {
+                    Some(Opaque::NoSource) => !module.editable && module.origin != Origin::Application,
+                    // `signal`, `socket`: source that says too little, and nobody's secret.
+                    Some(Opaque::GlobalsChanged | Opaque::Exec) => module.origin == Origin::Stdlib,
+                    Some(
+                        Opaque::ModuleGetattr | Opaque::ReplacesItself | Opaque::StarImport | Opaque::Uninspectable,
+                    )
+                    | None => false,
+                }
+            })
+            .collect()
+    }
+}
+
+/// Whatever decides what an import does: the interpreter, the path, what is installed.
+fn key(environment: &Environment) -> String {
+    let facts = &environment.facts;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(SCRIPT.as_bytes());
+    hasher.update(facts.version_string().as_bytes());
+    for path in std::iter::once(&facts.base_executable).chain(&facts.path) {
+        hasher.update(b"\n");
+        hasher.update(path.as_os_str().as_encoded_bytes());
+    }
+    for dist in &environment.distributions {
+        hasher.update(format!("\n{} {}", dist.name, dist.version).as_bytes());
+    }
+    hasher.finalize().to_hex()[..32].to_owned()
+}
+
+/// Size and time of change.
+fn stamp(file: Option<&Path>) -> String {
+    let metadata = file.and_then(|file| fs_err::metadata(file).ok());
+    metadata.map_or_else(String::new, |metadata| {
+        let changed = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        format!("{} {}", metadata.len(), changed.unwrap_or_default().as_nanos())
+    })
+}
+
+fn load(store: &Path) -> Option<BTreeMap<String, Kept>> {
+    serde_json::from_slice(&fs_err::read(store).ok()?).ok()
+}
+
+/// A module at which a child ends counts as one that fails; what is left when the time is up has no answer.
+fn ask_children(facts: &Facts, mut open: VecDeque<String>) -> Vec<Answer> {
+    let deadline = Instant::now() + LIMIT;
+    let mut answers = Vec::new();
+    for _ in 0..CHILDREN {
+        if open.is_empty() {
+            break;
+        }
+        // No child, no answers.
+        let Ok(asking) = Asking::start(facts, &open) else { break };
+        loop {
+            match asking.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    let Ok(answer) = serde_json::from_str::<Answer>(&line) else { break };
+                    open.retain(|name| *name != answer.module);
+                    answers.push(answer);
+                }
+                Err(RecvTimeoutError::Timeout) => return answers,
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        if let Some(module) = open.pop_front() {
+            answers.push(Answer { module, names: None, complete: false, error: Some("it ended there".to_owned()) });
+        }
+    }
+    answers
+}
+
+/// A child at work; it and what it has started end with this value.
+struct Asking {
+    child: Child,
+    lines: Receiver<String>,
+    _home: tempfile::TempDir,
+}
+
+impl Asking {
+    fn start(facts: &Facts, modules: &VecDeque<String>) -> std::io::Result<Self> {
+        #[derive(Serialize)]
+        struct Question<'a> {
+            path: &'a [PathBuf],
+            modules: &'a VecDeque<String>,
+        }
+        let home = tempfile::tempdir()?;
+        let mut command = Command::new(&facts.executable);
+        command.args(["-s", "-W", "ignore", "-c", SCRIPT]).current_dir(home.path()).env_clear();
+        command.env("HOME", home.path()).env("TMPDIR", home.path()).env("PATH", "/usr/bin:/bin");
+        command.env("LC_ALL", "C.UTF-8").env("PYTHONDONTWRITEBYTECODE", "1");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
+        let mut child = command.spawn()?;
+        let question = serde_json::to_vec(&Question { path: &facts.path, modules })?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // A child that is gone already shows in its missing answers.
+            let _ = stdin.write_all(&question);
+        }
+        let (sender, lines) = channel();
+        if let Some(stdout) = child.stdout.take() {
+            std::thread::spawn(move || {
+                for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                    if sender.send(line).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        Ok(Self { child, lines, _home: home })
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            // Gone already is as good.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        let _ = self.child.wait();
+    }
+}
