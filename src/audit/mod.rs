@@ -5,7 +5,7 @@
 
 mod checks;
 pub mod finding;
-mod place;
+pub(crate) mod place;
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -15,7 +15,7 @@ use serde::Serialize;
 pub use finding::{Evidence, Finding, Severity};
 
 use crate::config;
-use crate::environment::Environment;
+use crate::environment::{Environment, Requirements};
 use crate::graph::{Import, ModuleGraph};
 use crate::hooks::Hooks;
 use place::Places;
@@ -75,6 +75,7 @@ struct Context<'a> {
     environment: &'a Environment,
     graph: &'a ModuleGraph,
     hooks: &'a Hooks,
+    requirements: Requirements,
     places: Places<'a>,
 }
 
@@ -106,7 +107,8 @@ impl Sink {
 
 /// Runs every check.
 pub fn run(environment: &Environment, graph: &ModuleGraph, hooks: &Hooks, config: &config::Audit) -> Report {
-    let context = Context { environment, graph, hooks, places: Places::of(environment, graph) };
+    let requirements = Requirements::of(environment);
+    let context = Context { environment, graph, hooks, requirements, places: Places::of(environment, graph) };
     let mut sink = Sink::default();
     // What explains others comes first.
     checks::shadowed::check(&context, &mut sink);

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::Evidence;
 use crate::environment::{Distribution, Environment};
-use crate::graph::{ModuleGraph, ModuleId, Origin};
+use crate::graph::{Import, ModuleGraph, ModuleId, Origin};
 
-pub(super) struct Places<'a> {
+pub(crate) struct Places<'a> {
     environment: &'a Environment,
     graph: &'a ModuleGraph,
     /// Entries of `sys.path` and the application's folder, the longest first.
@@ -14,7 +14,7 @@ pub(super) struct Places<'a> {
 }
 
 impl<'a> Places<'a> {
-    pub(super) fn of(environment: &'a Environment, graph: &'a ModuleGraph) -> Self {
+    pub(crate) fn of(environment: &'a Environment, graph: &'a ModuleGraph) -> Self {
         let mut roots = environment.facts.path.clone();
         roots.extend(environment.facts.site_packages.iter().cloned());
         let main = graph.module(ModuleId::MAIN).file.as_deref().and_then(Path::parent);
@@ -29,27 +29,53 @@ impl<'a> Places<'a> {
         Self { environment, graph, roots }
     }
 
-    pub(super) fn file(&self, file: &Path) -> String {
+    pub(crate) fn file(&self, file: &Path) -> String {
         let relative = self.roots.iter().find_map(|root| file.strip_prefix(root).ok());
         // Outside of all roots the name alone is told.
         let shown = relative.or_else(|| file.file_name().map(Path::new)).unwrap_or(file);
         shown.display().to_string()
     }
 
-    pub(super) fn evidence(&self, file: &Path, line: u32, text: impl Into<String>) -> Evidence {
+    pub(crate) fn evidence(&self, file: &Path, line: u32, text: impl Into<String>) -> Evidence {
         Evidence { file: Some(self.file(file)), line: (line > 0).then_some(line), text: text.into() }
     }
 
-    /// A place in `module`; an import of the configuration has none.
-    pub(super) fn in_module(&self, id: ModuleId, line: u32, text: impl Into<String>) -> Evidence {
+    /// The file and line of an import of `module`; one that no source has lies in the configuration or in a hook.
+    fn of_import(&self, importer: ModuleId, line: u32, module: &str) -> (String, Option<u32>) {
+        match &self.graph.module(importer).file {
+            _ if line == 0 && importer == ModuleId::MAIN => {
+                (self.graph.configured(module).unwrap_or("the configuration").to_owned(), None)
+            }
+            _ if line == 0 => (format!("a hook for {}", self.owner(&self.graph.module(importer).origin)), None),
+            Some(file) => (self.file(file), Some(line)),
+            None => (self.graph.module(importer).name.to_string(), Some(line)),
+        }
+    }
+
+    /// `a/b.py:3`, or `[smoke] imports`.
+    pub(crate) fn place(&self, importer: ModuleId, line: u32, module: &str) -> String {
+        match self.of_import(importer, line, module) {
+            (file, Some(line)) => format!("{file}:{line}"),
+            (file, None) => file,
+        }
+    }
+
+    /// What an import shows.
+    pub(crate) fn import(&self, import: &Import, text: impl Into<String>) -> Evidence {
+        let (file, line) = self.of_import(import.importer, import.line, &import.module);
+        Evidence { file: Some(file), line, text: text.into() }
+    }
+
+    /// A place in `module`.
+    pub(crate) fn in_module(&self, id: ModuleId, line: u32, text: impl Into<String>) -> Evidence {
         match &self.graph.module(id).file {
-            Some(file) if line > 0 || id != ModuleId::MAIN => self.evidence(file, line, text),
-            Some(_) | None => Evidence { file: None, line: None, text: text.into() },
+            Some(file) => self.evidence(file, line, text),
+            None => Evidence { file: None, line: None, text: text.into() },
         }
     }
 
     /// `spool 1.0`, `the application`, `the standard library`
-    pub(super) fn owner(&self, origin: &Origin) -> String {
+    pub(crate) fn owner(&self, origin: &Origin) -> String {
         match origin {
             Origin::Distribution(name) => {
                 self.environment.distribution(name.as_str()).map_or_else(|| name.to_string(), title)
@@ -61,12 +87,12 @@ impl<'a> Places<'a> {
     }
 }
 
-pub(super) fn title(distribution: &Distribution) -> String {
+pub(crate) fn title(distribution: &Distribution) -> String {
     format!("{} {}", distribution.name, distribution.version)
 }
 
 /// `` `a`, `b` and 3 more ``
-pub(super) fn listed<'n>(names: impl IntoIterator<Item = &'n str>, most: usize) -> String {
+pub(crate) fn listed<'n>(names: impl IntoIterator<Item = &'n str>, most: usize) -> String {
     let names: Vec<_> = names.into_iter().map(|name| format!("`{name}`")).collect();
     match names.len() {
         0 => String::new(),

@@ -36,6 +36,10 @@ pub(super) enum Command {
     Build(Build),
     /// Look for imports that will break, without packing anything
     Audit(Audit),
+    /// Show what imports what, by distribution or by module
+    Graph(Graph),
+    /// Show by which chain of imports something gets in
+    Why(Why),
     /// Prove an artifact again: compare it with the environment that it came from
     Verify(Verify),
     /// Show what an artifact holds
@@ -152,6 +156,43 @@ pub(crate) struct Audit {
 pub(crate) enum Format {
     Text,
     Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Graph {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: GraphFormat,
+
+    /// Module by module, not by distribution
+    #[arg(long)]
+    pub(crate) modules: bool,
+
+    /// How many levels of the tree are shown [default: all]
+    #[arg(long, value_name = "N")]
+    pub(crate) depth: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GraphFormat {
+    Text,
+    Json,
+    Dot,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Why {
+    /// A module, `module:name`, a distribution, or a shared library
+    pub(crate) name: String,
+
+    /// The project's folder, or the script
+    #[arg(value_name = "DIR | SCRIPT", default_value = ".")]
+    pub(crate) target: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) options: SelectionOptions,
 }
 
 #[derive(Debug, Args)]

@@ -11,7 +11,7 @@ use clap::Parser as _;
 use crate::commands::{self, Outcome};
 use arguments::{Arguments, Command};
 
-pub(crate) use arguments::{Audit, Build, Compression, Explain, Format, Inspect, Verify};
+pub(crate) use arguments::{Audit, Build, Compression, Explain, Format, Graph, GraphFormat, Inspect, Verify, Why};
 pub(crate) use printer::Printer;
 
 /// Runs the tool on the process's own arguments.
@@ -23,6 +23,8 @@ pub fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Build(build) => commands::build::run(&build, printer, &progress),
         Command::Audit(audit) => commands::audit::run(&audit, printer, &progress),
+        Command::Graph(graph) => commands::graph::run(&graph, printer, &progress),
+        Command::Why(why) => commands::why::run(&why, printer, &progress),
         Command::Verify(verify) => commands::verify::run(&verify, printer, &progress),
         Command::Inspect(inspect) => commands::inspect::run(&inspect, printer),
         Command::Explain(explain) => commands::explain::run(&explain, printer),

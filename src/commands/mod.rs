@@ -3,8 +3,10 @@
 pub(crate) mod audit;
 pub(crate) mod build;
 pub(crate) mod explain;
+pub(crate) mod graph;
 pub(crate) mod inspect;
 pub(crate) mod verify;
+pub(crate) mod why;
 
 /// What the exit code says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

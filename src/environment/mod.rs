@@ -9,11 +9,13 @@ pub mod distribution;
 pub mod facts;
 pub mod find;
 mod lock;
+pub mod requirements;
 
 use std::path::{Path, PathBuf};
 
 pub use distribution::{Distribution, EntryPoint, RecordEntry};
 pub use facts::Facts;
+pub use requirements::{Required, Requirements};
 
 /// A Python interpreter together with everything that can be imported in it.
 #[derive(Debug, Clone)]

@@ -77,6 +77,7 @@ struct Builder {
     queue: VecDeque<ModuleId>,
     /// Modules whose imports of the configuration follow their own.
     planted: Vec<(ModuleId, RawImport)>,
+    configured: Vec<(ModuleName, &'static str)>,
     main: ModuleId,
 }
 
@@ -93,6 +94,7 @@ impl Builder {
             imports: Vec::new(),
             queue: VecDeque::new(),
             planted: Vec::new(),
+            configured: Vec::new(),
             main: ModuleId::MAIN,
         }
     }
@@ -105,27 +107,28 @@ impl Builder {
         let main = self.script(script);
         self.by_name.insert(self.modules[0].name.clone(), main);
         let mut root_ids = vec![main];
-        let mut plant = |kind, module: &ModuleName, names| {
+        let mut plant = |key, kind, module: &ModuleName, names| {
+            self.configured.push((module.clone(), key));
             let module = Asked::Absolute(module.as_str().into());
             self.planted.push((main, RawImport { line: 0, kind, module, names }));
         };
         match &roots.entry {
             config::Entry::Script(_) => {}
-            config::Entry::Module(module) => plant(ImportKind::Unconditional, module, Names::Module),
+            config::Entry::Module(module) => plant("[runner] entry", ImportKind::Unconditional, module, Names::Module),
             config::Entry::Function { module, function } => {
                 let first = function.split('.').next().unwrap_or_default();
-                plant(ImportKind::Unconditional, module, Names::Listed([first.into()].into()));
+                plant("[runner] entry", ImportKind::Unconditional, module, Names::Listed([first.into()].into()));
             }
         }
         for module in &roots.hidden_imports {
-            plant(ImportKind::Dynamic, module, Names::Module);
+            plant("[runner] hidden-imports", ImportKind::Dynamic, module, Names::Module);
         }
         for import in &roots.smoke_imports {
             let names = match &import.names[..] {
                 [] => Names::Module,
                 names => Names::Listed(names.iter().map(|name| name.as_str().into()).collect()),
             };
-            plant(ImportKind::Dynamic, &import.module, names);
+            plant("[smoke] imports", ImportKind::Dynamic, &import.module, names);
         }
         for script in &roots.smoke_scripts {
             root_ids.push(self.script(Some(script.clone())));
@@ -297,6 +300,15 @@ impl Builder {
                 module.uninspectable = Some(why);
             }
         }
+        // `multiprocessing.util._cleanup_tests` and its like, which the standard library's own tests call. Followed, they
+        // would bring in `test`, and through its helpers `tkinter` and `lib2to3`.
+        let Module { name, origin, .. } = &self.modules[id.index()];
+        if *origin == Origin::Stdlib && !name.is_within("test") {
+            raw.retain(|import| match &import.module {
+                Asked::Absolute(name) => &**name != "test" && !name.starts_with("test."),
+                Asked::Relative { .. } | Asked::OwnName(_) => true,
+            });
+        }
         raw.extend(self.planted.extract_if(.., |(planted, _)| *planted == id).map(|(_, import)| import));
         raw.extend(self.implicit_imports(id));
         self.imports[id.index()] = raw.into_iter().map(|raw| self.import(id, raw)).collect();
@@ -426,8 +438,8 @@ impl Builder {
 
     fn finish(mut self, environment: &Environment) -> ModuleGraph {
         let rivals = self.rivals();
-        let Self { modules, by_name, imports, .. } = self;
-        let mut graph = ModuleGraph { modules, by_name, rivals, ..ModuleGraph::default() };
+        let Self { modules, by_name, imports, configured, .. } = self;
+        let mut graph = ModuleGraph { modules, by_name, configured, rivals, ..ModuleGraph::default() };
         let mut starts = Vec::with_capacity(imports.len() + 1);
         for of_one in imports {
             starts.push(graph.imports.len() as u32);

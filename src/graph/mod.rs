@@ -9,6 +9,7 @@ mod ask;
 mod build;
 mod collect;
 pub mod condition;
+mod links;
 mod names;
 mod owner;
 mod probe;
@@ -18,6 +19,7 @@ mod source;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod why;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,12 +27,14 @@ use std::path::{Path, PathBuf};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 pub use build::{Roots, build};
+pub use links::{Link, LinkImport, Links};
 pub use names::Lookup;
 pub use owner::Origin;
 pub use reach::{Reach, Step};
 pub use resolve::{ModuleKind, Resolved, Resolver};
 pub use source::Uninspectable;
 pub use syntax::{ImportKind, Names, Opaque, Probe, Symbols};
+pub use why::Chain;
 
 use crate::names::ModuleName;
 
@@ -41,7 +45,8 @@ impl ModuleId {
     /// What runs as `__main__`: the entry script, or what stands for it. The configuration's imports are its own.
     pub const MAIN: Self = Self(0);
 
-    fn index(self) -> usize {
+    /// Its place among the graph's modules.
+    pub fn index(self) -> usize {
         self.0 as usize
     }
 }
@@ -123,6 +128,8 @@ pub struct ModuleGraph {
     rivals: BTreeMap<ModuleId, Vec<Rival>>,
     /// Attributes that other modules set: `X.attribute = …` after `import X`.
     patched: FxHashSet<(ModuleId, Box<str>)>,
+    /// Modules that the configuration asks for, with the key that does.
+    configured: Vec<(ModuleName, &'static str)>,
     /// Names that some module puts into `sys.modules`.
     runtime_modules: FxHashSet<Box<str>>,
 }
@@ -177,6 +184,15 @@ impl ModuleGraph {
     /// Top-level modules that shadow others, with what they shadow, in the order of the path.
     pub fn shadowing(&self) -> impl Iterator<Item = (ModuleId, &[Rival])> {
         self.rivals.iter().map(|(id, rivals)| (*id, &rivals[..]))
+    }
+
+    /// The key of the configuration that asks for `module`, for something in it, or for something that it lies in.
+    pub fn configured(&self, module: &str) -> Option<&'static str> {
+        let near = |name: &ModuleName| {
+            name.is_within(module) || name.top_level() == module.split('.').next().unwrap_or_default()
+        };
+        let exact = self.configured.iter().find(|(name, _)| name.as_str() == module);
+        exact.or_else(|| self.configured.iter().find(|(name, _)| near(name))).map(|(_, key)| *key)
     }
 
     pub fn imports(&self) -> &[Import] {

@@ -28,6 +28,19 @@ pub enum ImportKind {
     TypeChecking,
 }
 
+impl ImportKind {
+    /// As it stands before "import" in a sentence.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Unconditional => "unconditional",
+            Self::Deferred => "deferred",
+            Self::Guarded => "guarded",
+            Self::Dynamic => "dynamic",
+            Self::TypeChecking => "type checkers'",
+        }
+    }
+}
+
 /// One `import` statement's alias, one `from` statement, or one call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RawImport {

@@ -5,9 +5,11 @@
 
 mod elf;
 mod floor;
+mod needed;
 pub mod relocate;
 mod survey;
 
 pub use elf::{ElfFile, is_elf};
 pub use floor::{Floor, GlibcVersion};
+pub use needed::Needed;
 pub use survey::{Error, Native, survey};

@@ -3,5 +3,7 @@
 pub mod artifact;
 pub mod build;
 pub mod findings;
+pub mod graph;
 mod numbers;
 pub mod proof;
+pub mod why;

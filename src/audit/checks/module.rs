@@ -25,14 +25,7 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
         let mut evidence: Vec<_> = imports
             .iter()
             .take(3)
-            .map(|import| match import.line {
-                0 => context.places.in_module(
-                    import.importer,
-                    0,
-                    format!("the configuration imports `{}`", import.module),
-                ),
-                line => context.places.in_module(import.importer, line, format!("imports `{}`", import.module)),
-            })
+            .map(|import| context.places.import(import, format!("imports `{}`", import.module)))
             .collect();
         if imports.len() > 3 {
             let text = format!("and {} more", imports.len() - 3);

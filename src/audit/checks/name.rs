@@ -35,7 +35,7 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
             .take(3)
             .map(|(import, names)| {
                 let text = format!("imports {} from `{}`", listed(names.iter().copied(), 4), module.name);
-                context.places.in_module(import.importer, import.line, text)
+                context.places.import(import, text)
             })
             .collect();
         let owner = context.places.owner(&module.origin);

@@ -2,31 +2,26 @@
 //! that it does not take.
 
 use std::collections::BTreeMap;
-use std::str::FromStr;
 
 use pep440_rs::Version;
-use pep508_rs::{MarkerEnvironment, MarkerEnvironmentBuilder, Requirement, VerbatimUrl, VersionOrUrl};
+use pep508_rs::{Requirement, VerbatimUrl, VersionOrUrl};
 
 use super::super::place::title;
 use super::super::{Context, Evidence, Finding, Severity, Sink};
-use crate::environment::{Distribution, Facts};
-use crate::graph::{ModuleId, Origin, Reach, Target};
+use crate::environment::{Distribution, Required};
+use crate::graph::{Import, Origin, Reach, Target};
 use crate::names::DistName;
 
 pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
-    let Some(markers) = marker_environment(&context.environment.facts) else { return };
     let reached = reached(context);
-    let mut unmet: BTreeMap<DistName, Vec<(&Distribution, Requirement<VerbatimUrl>)>> = BTreeMap::new();
+    let mut unmet: BTreeMap<DistName, Vec<(&Distribution, &Requirement<VerbatimUrl>)>> = BTreeMap::new();
     for dist in &context.environment.distributions {
         if !reached.contains_key(&dist.name) {
             continue;
         }
-        for requirement in &dist.requires {
-            // What cannot be read as a requirement was none for the installer either.
-            let Ok(requirement) = Requirement::<VerbatimUrl>::from_str(requirement) else { continue };
-            let Ok(name) = DistName::new(requirement.name.as_ref()) else { continue };
-            if requirement.evaluate_markers(&markers, &[]) && !is_met(context, &name, &requirement) {
-                unmet.entry(name).or_default().push((dist, requirement));
+        for Required { name, requirement, active } in context.requirements.direct(&dist.name) {
+            if *active && !is_met(context, name, requirement) {
+                unmet.entry(name.clone()).or_default().push((dist, requirement));
             }
         }
     }
@@ -42,8 +37,8 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
                 text: format!("{} requires `{requirement}`", title(dist)),
             })
             .collect();
-        if let Some((id, line, module)) = wanting {
-            evidence.push(context.places.in_module(id, line, format!("imports `{module}`")));
+        if let Some(import) = wanting {
+            evidence.push(context.places.import(import, format!("imports `{}`", import.module)));
         }
         let message = match there {
             Some(dist) => format!("{} is installed, which {} does not take", title(dist), by[0].0.name),
@@ -95,34 +90,11 @@ fn reached(context: &Context<'_>) -> BTreeMap<DistName, (Reach, u32)> {
 }
 
 /// An unguarded import of a module that is missing and bears the distribution's name.
-fn missed_import<'a>(context: &Context<'a>, name: &DistName) -> Option<(ModuleId, u32, &'a str)> {
+fn missed_import<'a>(context: &Context<'a>, name: &DistName) -> Option<&'a Import> {
     let graph = context.graph;
-    graph.imports().iter().find_map(|import| {
-        let Target::Missing { .. } = import.target else { return None };
+    graph.imports().iter().find(|import| {
+        let Target::Missing { .. } = import.target else { return false };
         let top = import.module.split('.').next().unwrap_or_default();
-        let same = DistName::new(top).is_ok_and(|top| top == *name);
-        (same && graph.import_reach(import) != Reach::Guarded).then_some((
-            import.importer,
-            import.line,
-            &*import.module,
-        ))
+        DistName::new(top).is_ok_and(|top| top == *name) && graph.import_reach(import) != Reach::Guarded
     })
-}
-
-fn marker_environment(facts: &Facts) -> Option<MarkerEnvironment> {
-    let marker = |name: &str| facts.markers.get(name).map_or("", String::as_str);
-    MarkerEnvironment::try_from(MarkerEnvironmentBuilder {
-        implementation_name: marker("implementation_name"),
-        implementation_version: marker("implementation_version"),
-        os_name: marker("os_name"),
-        platform_machine: marker("platform_machine"),
-        platform_python_implementation: marker("platform_python_implementation"),
-        platform_release: marker("platform_release"),
-        platform_system: marker("platform_system"),
-        platform_version: marker("platform_version"),
-        python_full_version: marker("python_full_version"),
-        python_version: marker("python_version"),
-        sys_platform: marker("sys_platform"),
-    })
-    .ok()
 }

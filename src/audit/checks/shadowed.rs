@@ -92,7 +92,7 @@ fn report(context: &Context<'_>, sink: &mut Sink, id: ModuleId, rival: &Rival, w
     for wanted in by_reach.iter().take(3) {
         let Wanted { import, names } = wanted;
         let text = format!("imports {}, which {found} does not define", listed(names.iter().copied(), 4));
-        evidence.push(context.places.in_module(import.importer, import.line, text));
+        evidence.push(context.places.import(import, text));
     }
     if let (Some(probe), Some(file)) = (rescue, &winner.file) {
         let text = format!("searches `sys.path` for `{top}.py` at run time: the only reason why this works");

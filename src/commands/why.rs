@@ -1,0 +1,21 @@
+//! `packproof why`
+
+use crate::cli::{self, Printer};
+use crate::native::Needed;
+use crate::pipeline::Project;
+use crate::progress::Progress;
+use crate::report::why::Asker;
+
+use super::Outcome;
+
+pub(crate) fn run(arguments: &cli::Why, printer: Printer, progress: &dyn Progress) -> anyhow::Result<Outcome> {
+    let project = Project::open(&arguments.target, &arguments.options.overrides(), progress)?;
+    let asker = Asker::of(&project.environment, &project.graph);
+    let why = if arguments.name.contains(".so") {
+        asker.library(&arguments.name, &Needed::read(&asker.native_files()))
+    } else {
+        asker.why(&arguments.name)
+    };
+    printer.data(&why.text);
+    Ok(Outcome::good_if(why.gets_in))
+}

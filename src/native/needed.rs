@@ -1,0 +1,58 @@
+//! Which files ask the dynamic loader for which libraries.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
+
+use rayon::prelude::*;
+
+use super::ElfFile;
+
+/// A library's name (as DT_NEEDED spells it) → the files that need it.
+#[derive(Debug, Clone, Default)]
+pub struct Needed {
+    by_name: BTreeMap<String, BTreeSet<PathBuf>>,
+    /// A file → the names under which it is needed: its soname, and its file name.
+    names: BTreeMap<PathBuf, Vec<String>>,
+}
+
+impl Needed {
+    /// Reads `files`; what is no ELF file needs nothing.
+    pub fn read(files: &BTreeSet<PathBuf>) -> Self {
+        let read: Vec<(PathBuf, ElfFile)> = files
+            .par_iter()
+            .filter_map(|file| Some((file.clone(), ElfFile::parse(&fs_err::read(file).ok()?)?)))
+            .collect();
+        let mut needed = Self::default();
+        for (file, elf) in read {
+            for name in elf.needed {
+                needed.by_name.entry(name).or_default().insert(file.clone());
+            }
+            let own = file.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+            needed.names.insert(file, elf.soname.into_iter().chain(own).collect());
+        }
+        needed
+    }
+
+    /// The shortest chain of files from one for which `is_start` holds to one that needs `library` itself.
+    pub fn chain(&self, library: &str, is_start: impl Fn(&PathBuf) -> bool) -> Option<Vec<PathBuf>> {
+        let mut seen = BTreeSet::new();
+        let mut open: VecDeque<Vec<PathBuf>> = VecDeque::new();
+        let mut push = |open: &mut VecDeque<Vec<PathBuf>>, name: &str, chain: &[PathBuf]| {
+            for file in self.by_name.get(name).into_iter().flatten() {
+                if seen.insert(file.clone()) {
+                    open.push_back(std::iter::once(file.clone()).chain(chain.iter().cloned()).collect());
+                }
+            }
+        };
+        push(&mut open, library, &[]);
+        while let Some(chain) = open.pop_front() {
+            if is_start(&chain[0]) {
+                return Some(chain);
+            }
+            for name in self.names.get(&chain[0]).into_iter().flatten() {
+                push(&mut open, name, &chain);
+            }
+        }
+        None
+    }
+}
