@@ -439,7 +439,7 @@ impl Builder {
     fn finish(mut self, environment: &Environment) -> ModuleGraph {
         let rivals = self.rivals();
         let Self { modules, by_name, imports, configured, .. } = self;
-        let mut graph = ModuleGraph { modules, by_name, configured, rivals, ..ModuleGraph::default() };
+        let mut graph = ModuleGraph { modules, by_name, rivals, configured, ..ModuleGraph::default() };
         let mut starts = Vec::with_capacity(imports.len() + 1);
         for of_one in imports {
             starts.push(graph.imports.len() as u32);
