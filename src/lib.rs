@@ -9,6 +9,7 @@
 //! hooks        hooks/*.toml and the project's own     → Hooks
 //! audit        Environment, ModuleGraph               → findings
 //! native       ELF files                              → needed libraries, symbol versions, run paths
+//! licenses     distributions and libraries            → SPDX expressions, and what is allowed
 //! layout       all of the above                       → Layout: which file lies where in the artifact
 //! pack         Layout                                 → the artifact
 //! format       what pack writes and launcher reads
@@ -42,6 +43,8 @@ pub mod hooks;
 pub mod launcher;
 #[cfg(feature = "tool")]
 pub mod layout;
+#[cfg(feature = "tool")]
+pub mod licenses;
 #[cfg(feature = "tool")]
 pub mod names;
 #[cfg(feature = "tool")]

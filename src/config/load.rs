@@ -8,8 +8,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    Allowance, Audit, Config, Entry, EnvironmentSource, Error, Lock, Overrides, Patterns, Runner, Smoke, SmokeImport,
-    Start, raw,
+    Allowance, Audit, Config, Entry, EnvironmentSource, Error, Licenses, Lock, Overrides, Patterns, Runner, Smoke,
+    SmokeImport, Start, raw,
 };
 use crate::environment::find;
 use crate::names::{DistName, ModuleName};
@@ -109,6 +109,7 @@ impl Resolver<'_> {
             },
             environment: self.environment(raw.environment, overrides)?,
             audit,
+            licenses: self.licenses(raw.licenses)?,
             smoke: self.smoke(&raw.smoke)?,
             start: raw.start.map(|start| self.start(start)).transpose()?,
         })
@@ -232,6 +233,31 @@ impl Resolver<'_> {
             });
         }
         Ok(Audit { max_glibc: raw.max_glibc, allow })
+    }
+
+    fn licenses(&self, raw: raw::Licenses) -> Result<Licenses, Error> {
+        let identifiers = |list: Vec<Spanned<String>>| {
+            let one = |text: Spanned<String>| match spdx::Licensee::parse(text.get_ref()) {
+                Ok(_) => Ok(text.into_inner()),
+                Err(error) => Err(self.file.invalid(
+                    text.span(),
+                    format!(
+                        "`{}` is no SPDX identifier ({}); see https://spdx.org/licenses",
+                        text.get_ref(),
+                        error.reason
+                    ),
+                )),
+            };
+            list.into_iter().map(one).collect::<Result<Vec<_>, Error>>()
+        };
+        let clarify = raw.clarify.into_iter().map(|it| {
+            spdx::Expression::parse(it.expression.get_ref()).map_err(|error| {
+                self.file.invalid(it.expression.span(), format!("it is no SPDX expression: {}", error.reason))
+            })?;
+            Ok((it.name, it.expression.into_inner()))
+        });
+        let clarify = clarify.collect::<Result<_, Error>>()?;
+        Ok(Licenses { allow: identifiers(raw.allow)?, deny: identifiers(raw.deny)?, clarify })
     }
 
     fn smoke(&self, raw: &raw::Smoke) -> Result<Smoke, Error> {
@@ -384,6 +410,7 @@ mod tests {
             ("[runner]\nentry='m'\nhooks=['none']\n", "line 3"),
             ("[runner]\nentry='m'\n[environment]\nlock='l'\npython='p'\n", "exclude each other"),
             ("[runner]\nentry='m'\n[start]\nstop='SIGFOO'\n[environment]\npython='p'\n", "SIGTERM"),
+            ("[runner]\nentry='m'\n[environment]\npython='p'\n[licenses]\nallow=['GPLish']\n", "line 6"),
             ("[runner]\nentry='m'\n[audit]\nallow=[{code='a',subject='b',reason=' '}]\n", "line 4"),
         ];
         for (text, wanted) in cases {

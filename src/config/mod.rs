@@ -7,6 +7,7 @@ mod load;
 mod patterns;
 mod raw;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::names::{DistName, ModuleName};
@@ -20,6 +21,7 @@ pub struct Config {
     pub runner: Runner,
     pub environment: EnvironmentSource,
     pub audit: Audit,
+    pub licenses: Licenses,
     pub smoke: Smoke,
     pub start: Option<Start>,
 }
@@ -86,6 +88,16 @@ pub struct Audit {
     /// `2.36`
     pub max_glibc: Option<String>,
     pub allow: Vec<Allowance>,
+}
+
+/// Which licences the artifact may hold.
+#[derive(Debug, Clone, Default)]
+pub struct Licenses {
+    /// SPDX identifiers, `GPL-3.0-or-later` or `GPL-2.0 WITH Classpath-exception-2.0`. Empty: every one that is not denied.
+    pub allow: Vec<String>,
+    pub deny: Vec<String>,
+    /// Distribution or library → the SPDX expression that it is really under.
+    pub clarify: BTreeMap<String, String>,
 }
 
 /// A finding that the project has looked at and takes as it is.

@@ -9,6 +9,7 @@ pub(super) struct Raw {
     pub(super) runner: Runner,
     pub(super) environment: Environment,
     pub(super) audit: Audit,
+    pub(super) licenses: Licenses,
     pub(super) smoke: Smoke,
     pub(super) start: Option<Start>,
 }
@@ -43,6 +44,21 @@ pub(super) struct Environment {
 pub(super) struct Audit {
     pub(super) max_glibc: Option<String>,
     pub(super) allow: Vec<Allowance>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Licenses {
+    pub(super) allow: Vec<Spanned<String>>,
+    pub(super) deny: Vec<Spanned<String>>,
+    pub(super) clarify: Vec<Clarification>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Clarification {
+    pub(super) name: String,
+    pub(super) expression: Spanned<String>,
 }
 
 #[derive(Debug, Deserialize)]

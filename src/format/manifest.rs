@@ -19,7 +19,7 @@ pub struct Manifest {
     /// Bytes of all files, unpacked.
     pub unpacked: u64,
     pub blocks: u64,
-    /// The highest glibc version that any file wants, e.g. `2.28`.
+    /// The highest glibc version that a file wants which every run loads, e.g. `2.28`; the launcher refuses an older one.
     pub glibc: Option<String>,
     /// Whether `PACKPROOF=python` turns the artifact into its interpreter.
     pub interpreter: bool,

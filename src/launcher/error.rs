@@ -27,6 +27,11 @@ pub(super) enum Error {
     Extracted,
     /// The tree beside an extracted launcher is another one's, or no longer whole.
     TreeGone(PathBuf),
+    /// The artifact needs a newer C library.
+    OldGlibc {
+        needed: String,
+        system: String,
+    },
     Exec {
         path: PathBuf,
         source: io::Error,
@@ -40,7 +45,7 @@ impl Error {
             Self::NoRoot(_) | Self::Unpack { .. } => 122,
             Self::Privileged | Self::NoInterpreterMode => 123,
             Self::UnknownCommand(_) | Self::Arguments(_) | Self::Occupied(_) | Self::Extracted => 124,
-            Self::Exec { .. } => 125,
+            Self::OldGlibc { .. } | Self::Exec { .. } => 125,
         }
     }
 
@@ -101,6 +106,10 @@ impl fmt::Display for Error {
                 "the tree in {} is not the one that this launcher starts, or not whole\n\
                  extract it again with PACKPROOF=extract",
                 path.display()
+            ),
+            Self::OldGlibc { needed, system } => write!(
+                f,
+                "this needs glibc {needed} or newer, and this system has {system}: run it on a newer one, or build it there"
             ),
             Self::Exec { path, source } => {
                 write!(f, "cannot start {}: {source}", path.display())?;

@@ -10,6 +10,7 @@ mod command;
 mod environ;
 mod error;
 mod exec;
+mod glibc;
 mod image;
 mod root;
 mod tree;

@@ -17,6 +17,7 @@ use rustix::io::{Errno, retry_on_intr};
 
 use super::environ::Environment;
 use super::error::Error;
+use super::glibc;
 use super::image::Image;
 use super::root::{self, Root};
 use super::unpack;
@@ -40,6 +41,7 @@ pub(super) fn find_or_make(image: &Image, environment: &Environment, found: Foun
     {
         return Ok(root.path.join(manifest.tree_name()));
     }
+    glibc::check(manifest)?;
     let mut reasons = Vec::new();
     let mut last = None;
     for path in candidates {

@@ -28,8 +28,25 @@ impl Builder {
         Ok(())
     }
 
+    /// Another content for an entry that is there.
+    pub(super) fn replace(&mut self, path: &ArchivePath, source: Source) {
+        if let Some(entry) = self.entries.get_mut(path) {
+            entry.source = source;
+        }
+    }
+
+    pub(super) fn get(&self, path: &ArchivePath) -> Option<&Entry> {
+        self.entries.get(path)
+    }
+
     pub(super) fn contains(&self, path: &ArchivePath) -> bool {
         self.entries.contains_key(path)
+    }
+
+    /// Whether anything lies below `folder`.
+    pub(super) fn holds_folder(&self, folder: &ArchivePath) -> bool {
+        let below = format!("{folder}/");
+        self.entries.keys().any(|path| path.as_str().starts_with(&below))
     }
 
     pub(super) fn paths(&self) -> impl Iterator<Item = (&ArchivePath, &Entry)> {
@@ -52,7 +69,7 @@ fn describe(entry: &Entry) -> String {
     match &entry.origin {
         Origin::Distribution(name) => format!("{what} ({name})"),
         Origin::Application => format!("{what} (the application)"),
-        Origin::Interpreter | Origin::Stdlib | Origin::Packproof | Origin::Unowned => what,
+        Origin::Interpreter | Origin::Stdlib | Origin::System | Origin::Packproof | Origin::Unowned => what,
     }
 }
 

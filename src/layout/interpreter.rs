@@ -8,14 +8,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use memchr::memmem;
 
 use super::builder::Builder;
 use super::{Entry, Error, Origin, Source, below, walk};
 use crate::environment::Facts;
 use crate::format::ArchivePath;
-use crate::native::relocate::{self, Tag};
-use crate::native::{ElfFile, is_elf};
+use crate::native::{is_elf, relocate};
 
 /// Prefixes that every system has; that they are compiled in says nothing about the build machine.
 const COMMON_PREFIXES: &[&str] = &["/usr", "/usr/local"];
@@ -53,22 +51,7 @@ pub(super) fn add(
 }
 
 fn executable(builder: &mut Builder, facts: &Facts, interpreter: &ArchivePath) -> Result<(), Error> {
-    let path = &facts.base_executable;
-    let original = fs::read(path)?;
-    let mut bytes = original.clone();
-    if let Some(library) = &facts.shared_library {
-        let elf = ElfFile::parse(&bytes);
-        // An executable can be linked statically beside a shared library that others link.
-        if elf.as_ref().is_some_and(|elf| elf.needed.contains(library)) {
-            let changed = relocate_run_path(path, &mut bytes, facts, "$ORIGIN/../lib", Tag::Rpath)?;
-            let relative = elf.is_some_and(|elf| elf.run_paths.iter().any(|path| path.starts_with("$ORIGIN")));
-            if !changed && !relative {
-                return Err(Error::NoRunPath { path: path.clone(), library: library.clone() });
-            }
-        }
-    }
-    scrub_prefix(&mut bytes, facts);
-    let source = patched(path, &original, bytes, "run path, compiled-in prefix");
+    let source = scrubbed(&facts.base_executable, facts)?;
     builder.add(interpreter.clone(), Entry { source, mode: 0o755, origin: Origin::Interpreter })?;
 
     for link in ["python".to_owned(), "python3".to_owned(), facts.python_name()] {
@@ -94,7 +77,7 @@ fn shared_library(builder: &mut Builder, facts: &Facts) -> Result<(), Error> {
             continue;
         };
         let path = fs::canonicalize(path)?;
-        let source = relocated(&path, facts, "$ORIGIN")?;
+        let source = scrubbed(&path, facts)?;
         builder.add(below("lib", Path::new(name))?, Entry { source, mode: 0o755, origin: Origin::Interpreter })?;
     }
     Ok(())
@@ -115,7 +98,7 @@ fn stdlib(builder: &mut Builder, facts: &Facts, folder: &Path, reached: &BTreeSe
     for found in walk::files(folder, &keep)? {
         let path = below(root.to_str().unwrap_or_default(), &found.relative)?;
         let source = match found.source {
-            Source::File(file) if is_library(&file) => relocated(&file, facts, "$ORIGIN/../..")?,
+            Source::File(file) if is_library(&file) => scrubbed(&file, facts)?,
             Source::File(file) if path.file_name().starts_with("_sysconfigdata") => build_variables(&file, facts)?,
             other => other,
         };
@@ -128,37 +111,15 @@ fn is_library(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "so")
 }
 
-/// The file, changed only where it names the interpreter's prefix.
-fn relocated(path: &Path, facts: &Facts, run_path: &str) -> Result<Source, Error> {
-    let original = fs::read(path)?;
+/// The file, changed only where it names the interpreter's prefix. Run paths are `libraries`' business.
+fn scrubbed(path: &Path, facts: &Facts) -> Result<Source, Error> {
     let prefix = facts.base_prefix.to_string_lossy();
-    if !is_elf(&original) || memmem::find(&original, prefix.as_bytes()).is_none() {
+    let mut bytes = fs::read(path)?;
+    let common = COMMON_PREFIXES.contains(&prefix.as_ref());
+    if common || !is_elf(&bytes) || relocate::scrub(&mut bytes, &prefix) == 0 {
         return Ok(Source::File(path.to_owned()));
     }
-    let mut bytes = original.clone();
-    relocate_run_path(path, &mut bytes, facts, run_path, Tag::Keep)?;
-    scrub_prefix(&mut bytes, facts);
-    Ok(patched(path, &original, bytes, "run path, compiled-in prefix"))
-}
-
-fn relocate_run_path(path: &Path, bytes: &mut [u8], facts: &Facts, new: &str, tag: Tag) -> Result<bool, Error> {
-    let prefix = facts.base_prefix.to_string_lossy();
-    relocate::run_path(bytes, &prefix, new, tag).map_err(|source| Error::Relocate { path: path.to_owned(), source })
-}
-
-fn scrub_prefix(bytes: &mut [u8], facts: &Facts) {
-    let prefix = facts.base_prefix.to_string_lossy();
-    if !COMMON_PREFIXES.contains(&prefix.as_ref()) {
-        relocate::scrub(bytes, &prefix);
-    }
-}
-
-fn patched(path: &Path, original: &[u8], bytes: Vec<u8>, why: &'static str) -> Source {
-    if bytes == original {
-        Source::File(path.to_owned())
-    } else {
-        Source::Patched { path: path.to_owned(), bytes, why }
-    }
+    Ok(Source::Patched { path: path.to_owned(), bytes, why: "compiled-in prefix" })
 }
 
 /// `sysconfig` answers most questions from `sys.prefix`, but `LIBDIR`, `INCLUDEPY` and others from this module: in the

@@ -7,6 +7,7 @@
 //! ```text
 //! bin/NAME               the interpreter; bin/python and its like are links to it
 //! lib/libpythonX.Y.so…   its shared library, if it has one
+//! lib/*.so…              shared libraries of the build machine that something in the tree needs
 //! lib/pythonX.Y/         the standard library, with site-packages (or what this interpreter calls it)
 //! app/                   the project, as far as it is packed
 //! path/N-…/              folders of sys.path that lie elsewhere
@@ -17,6 +18,7 @@ mod builder;
 mod bytecode;
 mod distributions;
 mod interpreter;
+mod libraries;
 mod pathfile;
 mod seeds;
 mod startup;
@@ -30,6 +32,7 @@ use crate::environment::Environment;
 use crate::format::{ArchivePath, InvalidArchivePath};
 use crate::graph::ApplicationModule;
 use crate::names::DistName;
+use crate::native::Native;
 
 pub use startup::StartEntry;
 
@@ -74,6 +77,8 @@ pub enum Origin {
     Stdlib,
     Distribution(DistName),
     Application,
+    /// A shared library of the build machine's.
+    System,
     /// Made by packproof: start-up code, links.
     Packproof,
     /// In site-packages, but in no distribution's RECORD.
@@ -89,6 +94,10 @@ pub struct Reached {
     pub distributions: BTreeSet<DistName>,
     /// Top-level packages of the standard library that any import leads to.
     pub stdlib: BTreeSet<String>,
+    /// Among them those that the application imports, as far as can be told, whenever it runs.
+    pub stdlib_surely: BTreeSet<String>,
+    /// Files of the extension modules that it imports whenever it runs, links followed.
+    pub extensions_surely: BTreeSet<PathBuf>,
 }
 
 /// A layout with what the later stages must know about it.
@@ -102,6 +111,8 @@ pub struct Planned {
     pub places: Vec<(PathBuf, ArchivePath)>,
     /// What was left out on purpose, for the summary.
     pub left_out: Vec<LeftOut>,
+    /// Every ELF file of the layout, and where what it needs comes from.
+    pub native: Native,
 }
 
 /// Something that a user might look for in the artifact and not find.
@@ -125,8 +136,6 @@ pub enum Error {
     Relocate { path: PathBuf, source: crate::native::relocate::Error },
     #[error("the interpreter's shared library `{name}` is not in `{}`", folder.display())]
     NoLibrary { name: String, folder: PathBuf },
-    #[error("`{}` finds its shared library `{library}` by no run path, so it would not find it in the artifact", path.display())]
-    NoRunPath { path: PathBuf, library: String },
     #[error("{reason}; name the artifact otherwise in `[runner] name`")]
     NameTaken { reason: String },
     #[error(transparent)]
@@ -158,8 +167,9 @@ pub fn plan(config: &Config, environment: &Environment, reached: &Reached) -> Re
     left_out.extend(application::add(&mut builder, config, &places, &reached.application)?);
     let entry = startup::add(&mut builder, config, facts, &places)?;
     bytecode::add(&mut builder, facts)?;
+    let native = libraries::add(&mut builder, config, facts, &interpreter, reached)?;
 
-    Ok(Planned { layout: builder.finish(), interpreter, entry, places: places.all().to_vec(), left_out })
+    Ok(Planned { layout: builder.finish(), interpreter, entry, places: places.all().to_vec(), left_out, native })
 }
 
 /// A relative path on the disk as one in the artifact.

@@ -1,26 +1,82 @@
 //! What one ELF file asks of the system.
 
-use goblin::elf::Elf;
-use goblin::elf::dynamic::{DT_NEEDED, DT_RPATH, DT_RUNPATH, DT_SONAME};
-use goblin::elf::program_header::{PT_DYNAMIC, PT_LOAD};
+use std::collections::BTreeMap;
 
-use super::GlibcVersion;
+use goblin::elf::Elf;
+use goblin::elf::dynamic::{
+    DF_1_NOW, DF_1_PIE, DF_BIND_NOW, DF_TEXTREL, DT_BIND_NOW, DT_FLAGS, DT_FLAGS_1, DT_NEEDED, DT_RPATH, DT_RUNPATH,
+    DT_SONAME, DT_TEXTREL,
+};
+use goblin::elf::header::{EM_386, EM_AARCH64, EM_X86_64, ET_EXEC};
+use goblin::elf::program_header::{PF_X, PT_DYNAMIC, PT_GNU_RELRO, PT_GNU_STACK};
+
+use super::isa;
+use super::{GlibcVersion, Isa};
 
 /// Dynamic-linking facts of one file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ElfFile {
+    /// `e_machine`, e.g. 62 for x86-64.
+    pub machine: u16,
+    pub is_64: bool,
     pub soname: Option<String>,
     /// DT_NEEDED, in order.
     pub needed: Vec<String>,
-    /// DT_RPATH and DT_RUNPATH, split at colons.
-    pub run_paths: Vec<String>,
-    /// The highest `GLIBC_x.y` among the versions that it needs.
-    pub glibc: Option<GlibcVersion>,
+    /// DT_RPATH, split at colons. The loader passes over it where there is a DT_RUNPATH.
+    pub rpath: Vec<String>,
+    /// DT_RUNPATH, split at colons; an empty one is one all the same.
+    pub runpath: Option<Vec<String>>,
+    /// Symbol versions of other libraries, sorted.
+    pub versions: Vec<VersionNeed>,
+    /// `PT_INTERP`: a program, which no other process loads.
+    pub interpreter: Option<String>,
+    pub traits: Traits,
+    /// The instruction set that its property note asks for, where it has one.
+    pub isa: Option<Isa>,
+}
+
+/// One version that a file needs of a library.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct VersionNeed {
+    /// The library's soname.
+    pub library: String,
+    /// `GLIBC_2.34`
+    pub version: String,
+    /// The first symbol by name that carries the version; nothing where only the file as a whole does.
+    pub symbol: Option<String>,
+}
+
+/// How it was linked, as far as loaders and hardening care.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts of one file")]
+pub struct Traits {
+    /// `PT_GNU_STACK` asks for a stack that code can run on, or is missing where the loader then assumes so.
+    pub executable_stack: bool,
+    /// The loader has to write into code.
+    pub text_relocations: bool,
+    pub relro: bool,
+    /// All symbols are bound at start, so that the table can be made read-only.
+    pub bind_now: bool,
+    /// Loads anywhere: a library, or a position-independent program.
+    pub position_independent: bool,
 }
 
 /// Whether the bytes begin as an ELF file does.
 pub fn is_elf(bytes: &[u8]) -> bool {
     bytes.starts_with(b"\x7fELF")
+}
+
+/// `e_machine` of the system that this tool was built for.
+pub const HOST_MACHINE: u16 = if cfg!(target_arch = "aarch64") { EM_AARCH64 } else { EM_X86_64 };
+
+/// The machine's name as `uname -m` has it.
+pub fn machine_name(machine: u16) -> String {
+    match machine {
+        EM_X86_64 => "x86_64".to_owned(),
+        EM_AARCH64 => "aarch64".to_owned(),
+        EM_386 => "i686".to_owned(),
+        other => goblin::elf::header::machine_to_str(other).to_owned(),
+    }
 }
 
 impl ElfFile {
@@ -30,20 +86,85 @@ impl ElfFile {
             return None;
         }
         let elf = Elf::parse(bytes).ok()?;
-        let run_paths = [&elf.rpaths, &elf.runpaths].into_iter().flatten().flat_map(|path| path.split(':'));
+        let split = |path: &str| path.split(':').filter(|path| !path.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+        let runpath = (!elf.runpaths.is_empty()).then(|| elf.runpaths.iter().flat_map(|path| split(path)).collect());
         Some(Self {
+            machine: elf.header.e_machine,
+            is_64: elf.is_64,
             soname: elf.soname.map(str::to_owned),
             needed: elf.libraries.iter().map(|name| (*name).to_owned()).collect(),
-            run_paths: run_paths.filter(|path| !path.is_empty()).map(str::to_owned).collect(),
-            glibc: highest_glibc(&elf),
+            rpath: elf.rpaths.iter().flat_map(|path| split(path)).collect(),
+            runpath,
+            versions: versions(&elf),
+            interpreter: elf.interpreter.map(str::to_owned),
+            traits: traits(&elf),
+            isa: isa::of(&elf, bytes),
         })
+    }
+
+    /// The highest `GLIBC_x.y` that it needs, with a symbol that needs it.
+    pub fn glibc(&self) -> Option<(GlibcVersion, &VersionNeed)> {
+        // Of two needs of the same version the first, which is the one with the smaller library and symbol.
+        self.versions
+            .iter()
+            .rev()
+            .filter_map(|need| Some((GlibcVersion::of_need(&need.version)?, need)))
+            .max_by(|(left, _), (right, _)| left.cmp(right))
+    }
+
+    /// The highest version with this prefix, e.g. `GLIBCXX_` or `CXXABI_`.
+    pub fn highest(&self, prefix: &str) -> Option<GlibcVersion> {
+        self.versions.iter().filter_map(|need| GlibcVersion::parse(need.version.strip_prefix(prefix)?)).max()
+    }
+
+    /// The folders that this file itself adds to the search, and whether they are a DT_RUNPATH.
+    pub fn run_paths(&self) -> &[String] {
+        self.runpath.as_deref().unwrap_or(&self.rpath)
     }
 }
 
-fn highest_glibc(elf: &Elf<'_>) -> Option<GlibcVersion> {
-    let needs = elf.verneed.as_ref()?;
-    let names = needs.iter().flat_map(|need| need.iter().map(|version| version.vna_name).collect::<Vec<_>>());
-    names.filter_map(|at| GlibcVersion::parse(elf.dynstrtab.get_at(at)?.strip_prefix("GLIBC_")?)).max()
+fn versions(elf: &Elf<'_>) -> Vec<VersionNeed> {
+    let Some(needs) = elf.verneed.as_ref() else { return Vec::new() };
+    // The number that a symbol's entry in `.gnu.version` carries → the version.
+    let mut by_number: BTreeMap<u16, VersionNeed> = BTreeMap::new();
+    for need in needs {
+        let library = elf.dynstrtab.get_at(need.vn_file).unwrap_or_default();
+        for version in &need {
+            let Some(name) = elf.dynstrtab.get_at(version.vna_name) else { continue };
+            by_number.insert(
+                version.vna_other,
+                VersionNeed { library: library.to_owned(), version: name.to_owned(), symbol: None },
+            );
+        }
+    }
+    for (symbol, number) in elf.dynsyms.iter().zip(elf.versym.iter().flat_map(goblin::elf::VersymSection::iter)) {
+        let (Some(need), Some(name)) = (by_number.get_mut(&number.version()), elf.dynstrtab.get_at(symbol.st_name))
+        else {
+            continue;
+        };
+        if need.symbol.as_deref().is_none_or(|first| name < first) {
+            need.symbol = Some(name.to_owned());
+        }
+    }
+    let mut found: Vec<_> = by_number.into_values().collect();
+    found.sort();
+    found
+}
+
+fn traits(elf: &Elf<'_>) -> Traits {
+    let header = |kind| elf.program_headers.iter().find(move |header| header.p_type == kind);
+    let entries = elf.dynamic.iter().flat_map(|dynamic| &dynamic.dyns);
+    let flags = |tag| entries.clone().filter(move |entry| entry.d_tag == tag).fold(0, |all, entry| all | entry.d_val);
+    let has = |tag| entries.clone().any(|entry| entry.d_tag == tag);
+    // Without the header an x86 loader takes the stack to be executable; other machines do not.
+    let x86 = matches!(elf.header.e_machine, EM_X86_64 | EM_386);
+    Traits {
+        executable_stack: header(PT_GNU_STACK).map_or(x86, |header| header.p_flags & PF_X != 0),
+        text_relocations: has(DT_TEXTREL) || flags(DT_FLAGS) & DF_TEXTREL != 0,
+        relro: header(PT_GNU_RELRO).is_some(),
+        bind_now: has(DT_BIND_NOW) || flags(DT_FLAGS) & DF_BIND_NOW != 0 || flags(DT_FLAGS_1) & DF_1_NOW != 0,
+        position_independent: elf.header.e_type != ET_EXEC || flags(DT_FLAGS_1) & DF_1_PIE != 0,
+    }
 }
 
 /// Of `<elf.h>`; goblin has no names for these two.
@@ -63,7 +184,8 @@ pub(super) struct RunPathEntry {
 pub(super) fn run_path_entries(elf: &Elf<'_>) -> Option<(Vec<RunPathEntry>, usize)> {
     let dynamic = elf.dynamic.as_ref()?;
     let header = elf.program_headers.iter().find(|header| header.p_type == PT_DYNAMIC)?;
-    let table = file_offset(elf, dynamic.info.strtab as u64)?;
+    // goblin has made a file offset of the address.
+    let table = dynamic.info.strtab;
     let section = usize::try_from(header.p_offset).ok()?;
     let run_paths = dynamic.dyns.iter().enumerate().filter(|(_, entry)| matches!(entry.d_tag, DT_RPATH | DT_RUNPATH));
     let entries = run_paths.filter_map(|(at, entry)| {
@@ -72,14 +194,6 @@ pub(super) fn run_path_entries(elf: &Elf<'_>) -> Option<(Vec<RunPathEntry>, usiz
         Some(RunPathEntry { entry: section + at * 16, string: table + offset, value })
     });
     Some((entries.collect(), table))
-}
-
-/// Of an address in a loaded segment.
-fn file_offset(elf: &Elf<'_>, address: u64) -> Option<usize> {
-    let segment = elf.program_headers.iter().find(|header| {
-        header.p_type == PT_LOAD && (header.p_vaddr..header.p_vaddr + header.p_filesz).contains(&address)
-    })?;
-    usize::try_from(address - segment.p_vaddr + segment.p_offset).ok()
 }
 
 /// Every offset into the dynamic string table that something else than a run path refers to.

@@ -11,6 +11,16 @@ impl GlibcVersion {
     pub fn parse(text: &str) -> Option<Self> {
         text.split('.').map(|part| part.parse().ok()).collect::<Option<Vec<_>>>().map(Self)
     }
+
+    /// Of a symbol version: `GLIBC_2.34`. Nothing for `GLIBC_PRIVATE` and for other libraries' versions.
+    pub fn of_need(version: &str) -> Option<Self> {
+        match version {
+            // Relative relocations in their short form: no symbol, but loaders before 2.36 cannot read the file.
+            // <https://sourceware.org/pipermail/libc-announce/2022/000033.html>
+            "GLIBC_ABI_DT_RELR" => Some(Self(vec![2, 36])),
+            other => Self::parse(other.strip_prefix("GLIBC_")?),
+        }
+    }
 }
 
 impl fmt::Display for GlibcVersion {

@@ -1,13 +1,18 @@
-//! Changes of an ELF file in place: run paths, and the paths that are compiled in.
+//! Changes of an ELF file: run paths, and the paths that are compiled in.
 //!
-//! A run path that names the build machine is overwritten by a shorter one and padded with NUL; a compiled-in prefix
-//! by one of the same length. Nothing moves, so no other part of the file needs to know.
+//! A run path is overwritten by a shorter one and padded with NUL where that is possible; a compiled-in prefix by one of
+//! the same length. Nothing moves then, so no other part of the file needs to know. Only where a run path has to grow, or
+//! there was none, does the `elb` crate rebuild the string table.
+
+use std::ffi::CString;
+use std::io::Cursor;
 
 use goblin::elf::Elf;
 use goblin::elf::dynamic::DT_RPATH;
 use memchr::memmem;
 
-use super::elf::{other_string_users, run_path_entries};
+use super::ElfFile;
+use super::elf::{RunPathEntry, other_string_users, run_path_entries};
 
 /// How the entry's tag comes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,45 +27,63 @@ pub enum Tag {
 pub enum Error {
     #[error("it is not a 64-bit little-endian ELF file")]
     Format,
-    #[error("its run path `{old}` is too short to hold `{new}`")]
-    TooShort { old: String, new: String },
-    #[error("its run path `{old}` shares its bytes with another name in the string table")]
-    Shared { old: String },
+    #[error("its string table has no room for the run path `{new}`, and it cannot be given more: {reason}")]
+    NoRoom { new: String, reason: String },
 }
 
-/// Rewrites every run path that lies at or below `prefix` to `new`. Says whether anything was changed.
-pub fn run_path(bytes: &mut [u8], prefix: &str, new: &str, tag: Tag) -> Result<bool, Error> {
+/// Makes `new` the whole run path of the file. In place where its old one leaves room and shares its bytes with nothing;
+/// else the string table moves to the end of the file, which then has one segment more.
+pub fn set_run_path(bytes: &mut Vec<u8>, new: &[String], tag: Tag) -> Result<(), Error> {
+    let new = new.join(":");
     let elf = Elf::parse(bytes).map_err(|_| Error::Format)?;
     if !elf.is_64 || !elf.little_endian {
         return Err(Error::Format);
     }
-    let Some((entries, table)) = run_path_entries(&elf) else { return Ok(false) };
+    let (entries, table) = run_path_entries(&elf).unwrap_or_default();
     let users = other_string_users(&elf);
-
-    let mut changed = false;
-    for entry in entries {
-        if !entry.value.split(':').any(|path| is_below(path, prefix)) {
-            continue;
-        }
+    let fits = |entry: &RunPathEntry| {
         let (start, end) = (entry.string, entry.string + entry.value.len());
-        if new.len() > entry.value.len() {
-            return Err(Error::TooShort { old: entry.value, new: new.to_owned() });
-        }
-        if users.iter().any(|user| (start..end).contains(&(table + user))) {
-            return Err(Error::Shared { old: entry.value });
-        }
+        new.len() <= entry.value.len() && !users.iter().any(|user| (start..end).contains(&(table + user)))
+    };
+    if entries.is_empty() && new.is_empty() {
+        return Ok(());
+    }
+    if entries.is_empty() || !entries.iter().all(fits) {
+        let runpath = tag == Tag::Keep && elf.rpaths.is_empty();
+        return grow(bytes, &new, if runpath { elb::DynamicTag::Runpath } else { elb::DynamicTag::Rpath });
+    }
+    for entry in entries {
+        let (start, end) = (entry.string, entry.string + entry.value.len());
         bytes[start..end].fill(0);
         bytes[start..start + new.len()].copy_from_slice(new.as_bytes());
         if tag == Tag::Rpath {
             bytes[entry.entry..entry.entry + 8].copy_from_slice(&DT_RPATH.to_le_bytes());
         }
-        changed = true;
     }
-    Ok(changed)
+    Ok(())
 }
 
-fn is_below(path: &str, prefix: &str) -> bool {
-    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+/// On some arm64 kernels a page has 64 KiB; segments that are aligned to it load everywhere.
+const PAGE: u64 = if cfg!(target_arch = "aarch64") { 0x1_0000 } else { 0x1000 };
+
+fn grow(bytes: &mut Vec<u8>, new: &str, tag: elb::DynamicTag) -> Result<(), Error> {
+    let failed = |reason: String| Error::NoRoom { new: new.to_owned(), reason };
+    let value = CString::new(new).map_err(|error| failed(error.to_string()))?;
+    let mut file = Cursor::new(bytes.clone());
+    let grown = elb::Elf::read(&mut file, PAGE).and_then(|elf| {
+        let mut patcher = elb::ElfPatcher::new(elf, file);
+        patcher.set_page_size(PAGE);
+        patcher.set_dynamic_tag(tag, value.as_c_str())?;
+        patcher.finish()
+    });
+    let grown = grown.map_err(|error| failed(error.to_string()))?.into_inner();
+    // Without section headers it changes nothing, and says nothing.
+    let elf = ElfFile::parse(&grown).ok_or(Error::Format)?;
+    if elf.run_paths().join(":") != new {
+        return Err(failed("it has no section headers".to_owned()));
+    }
+    *bytes = grown;
+    Ok(())
 }
 
 /// Overwrites `path` wherever it stands, with a path of the same length that exists nowhere. Says how often.
@@ -108,12 +131,29 @@ mod tests {
 
     #[test]
     fn what_is_no_elf_is_refused() {
-        assert_eq!(run_path(&mut b"#!/bin/sh".to_vec(), "/x", "$ORIGIN", Tag::Keep), Err(Error::Format));
+        assert_eq!(set_run_path(&mut b"#!/bin/sh".to_vec(), &["$ORIGIN".to_owned()], Tag::Keep), Err(Error::Format));
     }
 
+    /// On a program of the machine's own, whose run path (it has none) has to grow, then shrinks in place.
     #[test]
-    fn prefixes_are_whole_parts() {
-        assert!(is_below("/opt/py/lib", "/opt/py") && is_below("/opt/py", "/opt/py"));
-        assert!(!is_below("/opt/python/lib", "/opt/py"));
+    fn a_run_path_grows_once_and_shrinks_in_place() {
+        let list = |text: &str| vec![text.to_owned()];
+        let mut bytes = fs_err::read(std::env::current_exe().unwrap()).unwrap();
+        set_run_path(&mut bytes, &list("$ORIGIN/../lib:$ORIGIN"), Tag::Rpath).unwrap();
+        assert_eq!(ElfFile::parse(&bytes).unwrap().rpath, ["$ORIGIN/../lib", "$ORIGIN"]);
+        let grown = bytes.clone();
+        set_run_path(&mut bytes, &list("$ORIGIN"), Tag::Keep).unwrap();
+        assert_eq!(ElfFile::parse(&bytes).unwrap().rpath, ["$ORIGIN"]);
+        assert_eq!(bytes.len(), grown.len());
+        assert_eq!(bytes.iter().zip(&grown).filter(|(a, b)| a != b).count(), "/../lib:$ORIGIN".len());
+
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("program");
+        fs_err::write(&program, &bytes).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs_err::set_permissions(&program, mode).unwrap();
+        let output =
+            std::process::Command::new("/bin/sh").args(["-c", "exec \"$0\" --list"]).arg(&program).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 }

@@ -18,7 +18,6 @@ use crate::environment::{self, Environment, create};
 use crate::graph::{self, ModuleGraph, Roots};
 use crate::hooks::{self, Hooks};
 use crate::layout::{self, Planned};
-use crate::native::{self, Native};
 use crate::progress::Progress;
 
 pub use proof::proof_plan;
@@ -39,7 +38,6 @@ pub struct Project {
 #[derive(Debug)]
 pub struct Plan {
     pub planned: Planned,
-    pub native: Native,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -54,8 +52,6 @@ pub enum Error {
     Graph(#[from] graph::Error),
     #[error(transparent)]
     Layout(#[from] layout::Error),
-    #[error(transparent)]
-    Native(#[from] native::Error),
 }
 
 impl Project {
@@ -91,11 +87,7 @@ impl Project {
     /// Where everything goes.
     pub fn plan(&mut self) -> Result<Plan, Error> {
         let Self { config, environment, graph, times, .. } = self;
-        times.take("layout", || {
-            let planned = layout::plan(config, environment, &reached(graph))?;
-            let native = native::survey(&planned.layout)?;
-            Ok(Plan { planned, native })
-        })
+        times.take("layout", || Ok(Plan { planned: layout::plan(config, environment, &reached(graph))? }))
     }
 }
 

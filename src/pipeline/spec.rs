@@ -27,7 +27,7 @@ pub fn pack_spec(project: &Project, plan: &Plan, choices: Choices) -> PackSpec {
         python_version: facts.version_string(),
         python: facts.base_executable.clone(),
         start: Start { interpreter: plan.planned.interpreter.clone(), options, entry },
-        glibc_floor: plan.native.floor.version.as_ref().map(ToString::to_string),
+        glibc_floor: plan.planned.native.sure_floor.version.as_ref().map(ToString::to_string),
         sbom: None,
         level: choices.compression,
         interpreter_mode: project.config.runner.interpreter,

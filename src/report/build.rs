@@ -1,12 +1,13 @@
 //! What a build did, in a few lines.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::numbers::{bytes, seconds, thousands};
 use super::{findings, proof as proof_report};
 use crate::audit::Report;
 use crate::layout::Origin;
+use crate::native::{Closure, Floor, Why};
 use crate::pack::Packed;
 use crate::pipeline::{Plan, Project};
 use crate::verify::Proof;
@@ -71,22 +72,57 @@ fn write(built: &Built<'_>, f: &mut String) -> std::fmt::Result {
 const LISTED: usize = 3;
 
 fn write_native(plan: &Plan, f: &mut String) -> std::fmt::Result {
-    let floor = &plan.native.floor;
-    match &floor.version {
-        Some(version) => {
-            let names: Vec<&str> = floor.set_by.iter().map(|path| path.rsplit('/').next().unwrap_or(path)).collect();
-            let shown = names[..names.len().min(LISTED)].join(", ");
-            let more = match names.len().saturating_sub(LISTED) {
-                0 => String::new(),
-                more => format!(" and {more} more"),
-            };
-            writeln!(f, "  needs      glibc {version} or newer (set by {shown}{more})")?;
-        }
-        None => writeln!(f, "  needs      any glibc")?,
+    let native = &plan.planned.native;
+    let (whole, surely) = (&native.floor, &native.sure_floor);
+    match (&surely.version, &whole.version) {
+        (Some(version), _) => writeln!(f, "  needs      glibc {version} or newer ({})", set_by(surely))?,
+        (None, _) => writeln!(f, "  needs      any glibc")?,
     }
-    if !plan.native.from_system.is_empty() {
-        let names: Vec<&str> = plan.native.from_system.keys().map(String::as_str).collect();
-        writeln!(f, "  system     not packed, taken from the system: {}", names.join(", "))?;
+    if let Some(version) = whole.version.as_ref().filter(|_| whole.version != surely.version) {
+        writeln!(f, "  needs      glibc {version} for what not every run loads ({})", set_by(whole))?;
+    }
+    for (what, names) in libraries(&native.closure) {
+        writeln!(f, "  libraries  {what}: {}", names.join(", "))?;
     }
     Ok(())
+}
+
+/// `set by a.so, b.so and 3 more`
+fn set_by(floor: &Floor) -> String {
+    let names: Vec<&str> = floor.set_by.iter().map(|path| path.rsplit('/').next().unwrap_or(path)).collect();
+    let shown = names[..names.len().min(LISTED)].join(", ");
+    match names.len().saturating_sub(LISTED) {
+        0 => format!("set by {shown}"),
+        more => format!("set by {shown} and {more} more"),
+    }
+}
+
+/// What became of the libraries that the tree needs, with names up to their version.
+fn libraries(closure: &Closure) -> Vec<(String, Vec<String>)> {
+    let mut left: BTreeMap<&Why, Vec<String>> = BTreeMap::new();
+    for (name, library) in &closure.from_system {
+        left.entry(&library.why).or_default().push(name.clone());
+    }
+    let mut told = Vec::new();
+    if !closure.packed.is_empty() {
+        told.push(("packed, of the build machine".to_owned(), closure.packed.keys().cloned().collect()));
+    }
+    let mut from_system = Vec::new();
+    for (why, names) in left {
+        match why {
+            Why::Policy(_) | Why::Drivers | Why::Program => from_system.extend(names),
+            Why::License(license) => {
+                let what =
+                    format!("not packed ({license}; `[licenses] allow` takes them), used where the system has them");
+                told.push((what, names));
+            }
+            // Nobody will look for them.
+            Why::NotImported(_) => {}
+        }
+    }
+    if !from_system.is_empty() {
+        from_system.sort();
+        told.push(("taken from the system".to_owned(), from_system));
+    }
+    told
 }

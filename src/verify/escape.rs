@@ -3,51 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-
 use super::outcome::Inventory;
 use super::proof::{Difference, Escape, Kind};
 use super::sandbox::is_system;
-
-const TABLE: &str = include_str!("system-libraries.toml");
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Table {
-    library: Vec<Library>,
-    data: Vec<Data>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Library {
-    name: String,
-    #[expect(dead_code, reason = "for whoever reads the table")]
-    reason: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Data {
-    path: String,
-    #[expect(dead_code, reason = "for whoever reads the table")]
-    reason: String,
-}
-
-impl Table {
-    fn built_in() -> Self {
-        toml::from_str(TABLE).expect("a test parses the built-in table")
-    }
-
-    fn lists(&self, path: &str) -> bool {
-        let name = path.rsplit('/').next().unwrap_or_default();
-        self.library.iter().any(|library| name.starts_with(&library.name))
-    }
-
-    fn is_data(&self, path: &str) -> bool {
-        self.data.iter().any(|data| path.starts_with(&data.path))
-    }
-}
+use crate::native::Policy;
 
 /// `scratch` is the artifact's own folder of the run; `hidden` must not have been reached whatever else holds.
 pub(super) fn check(
@@ -55,7 +14,7 @@ pub(super) fn check(
     scratch: &Path,
     hidden: &BTreeSet<PathBuf>,
 ) -> (Escape, Vec<Difference>) {
-    let table = Table::built_in();
+    let policy = Policy::built_in();
     let mut escape = Escape::default();
     let mut differences = Vec::new();
     let mut system = BTreeSet::new();
@@ -95,7 +54,7 @@ pub(super) fn check(
         for file in &inventory.mapped {
             let path = Path::new(file.strip_suffix(" (deleted)").unwrap_or(file));
             mapped_files.insert(file);
-            if own(path) || table.is_data(file) || file.starts_with("/memfd:") || file.starts_with("/SYSV") {
+            if own(path) || policy.is_system_data(file) || file.starts_with("/memfd:") || file.starts_with("/SYSV") {
                 continue;
             }
             if is_system(path) && !hidden.iter().any(|hidden| path.starts_with(hidden)) {
@@ -107,22 +66,18 @@ pub(super) fn check(
         escape.modules = escape.modules.max(inventory.files.len());
     }
     escape.mapped_files = mapped_files.len();
-    escape.unlisted = system.iter().filter(|path| !table.lists(path)).cloned().collect();
+    escape.unlisted = system.iter().filter(|path| policy.left_to_system(file_name(path)).is_none()).cloned().collect();
     escape.system_libraries = system.into_iter().collect();
     (escape, differences)
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_table_is_well_formed() {
-        let table = Table::built_in();
-        assert!(table.lists("/lib/x86_64-linux-gnu/libc.so.6"));
-        assert!(!table.lists("/lib/x86_64-linux-gnu/libcrypto.so.3"));
-        assert!(table.is_data("/usr/lib/locale/C.utf8/LC_CTYPE"));
-    }
 
     #[test]
     fn only_the_tree_the_scratch_folder_and_the_system() {

@@ -6,6 +6,7 @@ mod context;
 mod fixtures;
 mod graph;
 mod launcher;
+mod native;
 mod oracle;
 mod proof;
 mod real;

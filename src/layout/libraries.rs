@@ -1,0 +1,231 @@
+//! The shared libraries that the tree needs: packed into `lib/`, and found there.
+//!
+//! The interpreter gets the run path `$ORIGIN/../lib` as a DT_RPATH, which serves every file that the process loads and
+//! that has no RUNPATH of its own. A file with one is told otherwise: it becomes a DT_RPATH, which does not switch the
+//! interpreter's off. Run paths that name folders of the build machine go. Nothing else is touched.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use fs_err as fs;
+use rayon::prelude::*;
+
+use super::builder::Builder;
+use super::pathfile::{normalise, relative};
+use super::{Entry, Error, Origin, Reached, Source, below, walk};
+use crate::config::Config;
+use crate::environment::Facts;
+use crate::format::ArchivePath;
+use crate::licenses::debian::Packages;
+use crate::licenses::is_strong_copyleft;
+use crate::native::closure::{self, LIB, Object, Rules};
+use crate::native::relocate::{self, Tag};
+use crate::native::{Closure, ElfFile, HOST_MACHINE, Loader, Native, Policy, is_elf};
+
+pub(super) fn add(
+    builder: &mut Builder,
+    config: &Config,
+    facts: &Facts,
+    interpreter: &ArchivePath,
+    reached: &Reached,
+) -> Result<Native, Error> {
+    let objects = objects(builder, interpreter)?;
+    let packages = Packages::of_this_machine();
+    let policy = Policy::built_in();
+    let rules = Rules {
+        policy,
+        imported: &|module| reached.stdlib_surely.contains(module),
+        refused: &|name, file| {
+            let known = policy.license(name).map(str::to_owned);
+            let license = known.or_else(|| packages.of(file)?.license)?;
+            (is_strong_copyleft(&license) && !config.licenses.allows(&license)).then_some(license)
+        },
+    };
+    let closure = closure::close(objects.clone(), &Loader::of_this_machine(), &rules);
+    let mut files: BTreeMap<String, ElfFile> =
+        objects.iter().map(|object| (object.place.clone(), object.elf.clone())).collect();
+    let mut all = objects;
+    for object in packed(builder, &closure)? {
+        files.insert(object.place.clone(), object.elf.clone());
+        all.push(object);
+    }
+    for object in all.iter().filter(|object| object.elf.machine == HOST_MACHINE) {
+        run_path(builder, facts, interpreter, object, &closure)?;
+    }
+    let roots = all
+        .iter()
+        .filter(|object| object.place == interpreter.as_str() || reached.extensions_surely.contains(&object.disk))
+        .map(|object| object.place.clone());
+    Ok(Native::new(files, closure, roots.collect::<Vec<_>>()))
+}
+
+/// Every ELF file of the tree as it is on the disk, the interpreter first.
+fn objects(builder: &Builder, interpreter: &ArchivePath) -> Result<Vec<Object>, Error> {
+    let candidates: Vec<(&ArchivePath, &Path)> = builder
+        .paths()
+        .filter_map(|(path, entry)| match &entry.source {
+            Source::File(file) | Source::Patched { path: file, .. } if may_be_elf(path.file_name(), entry.mode) => {
+                Some((path, file.as_path()))
+            }
+            Source::File(_)
+            | Source::Patched { .. }
+            | Source::Generated(_)
+            | Source::Bytecode { .. }
+            | Source::Link(_)
+            | Source::EmptyFolder => None,
+        })
+        .collect();
+    let mut objects: Vec<Object> = candidates
+        .into_par_iter()
+        .map(|(place, file)| {
+            let Some(elf) = ElfFile::parse(&read_elf(file)?) else { return Ok(None) };
+            Ok(Some(Object { place: place.to_string(), disk: fs::canonicalize(file)?, elf }))
+        })
+        .filter_map(Result::transpose)
+        .collect::<Result<_, Error>>()?;
+    objects.sort_by_key(|object| object.place != interpreter.as_str());
+    Ok(objects)
+}
+
+/// Libraries and programs; reading everything else would double the time of a build.
+fn may_be_elf(name: &str, mode: u32) -> bool {
+    mode & 0o111 != 0 || name.ends_with(".so") || name.contains(".so.")
+}
+
+/// Of a file that is none, the first bytes.
+fn read_elf(path: &Path) -> std::io::Result<Vec<u8>> {
+    use std::io::Read as _;
+    let mut file = fs::File::open(path)?;
+    let mut bytes = vec![0; 4];
+    let length = file.read(&mut bytes)?;
+    bytes.truncate(length);
+    if is_elf(&bytes) {
+        file.read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
+}
+
+/// Puts the libraries into the tree under their own file names, with links as the system has them.
+fn packed(builder: &mut Builder, closure: &Closure) -> Result<Vec<Object>, Error> {
+    let mut added = Vec::new();
+    let mut seen = BTreeSet::new();
+    for (name, library) in &closure.packed {
+        let real = library.file.file_name().unwrap_or_default();
+        let place = below(LIB, Path::new(real))?;
+        if seen.insert(place.clone()) && !builder.contains(&place) {
+            let mode = walk::mode_of(&library.file)?;
+            let source = Source::File(library.file.clone());
+            builder.add(place.clone(), Entry { source, mode, origin: Origin::System })?;
+            added.push(Object { place: place.to_string(), disk: library.file.clone(), elf: library.elf.clone() });
+        }
+        let link = below(LIB, Path::new(name))?;
+        if link != place && !builder.contains(&link) {
+            let source = Source::Link(place.file_name().to_owned());
+            builder.add(link, Entry { source, mode: 0o777, origin: Origin::System })?;
+        }
+    }
+    Ok(added)
+}
+
+fn run_path(
+    builder: &mut Builder,
+    facts: &Facts,
+    interpreter: &ArchivePath,
+    object: &Object,
+    closure: &Closure,
+) -> Result<(), Error> {
+    let place = ArchivePath::new(object.place.clone())?;
+    let Some(Entry { source, .. }) = builder.get(&place) else { return Ok(()) };
+    let folder = place.parent();
+    let lib = ArchivePath::new(LIB)?;
+    let to_lib = folder.as_ref().map_or_else(|| origin(LIB), |folder| origin(&relative(folder, &lib)));
+
+    let own = object.elf.run_paths();
+    let mut wanted: Vec<String> = Vec::new();
+    for path in own {
+        let kept =
+            if path.starts_with('$') { Some(path.clone()) } else { rebased(builder, facts, path, folder.as_ref())? };
+        if let Some(kept) = kept
+            && !wanted.contains(&kept)
+        {
+            wanted.push(kept);
+        }
+    }
+    let is_interpreter = place == *interpreter;
+    let reaches_lib = |paths: &[String]| paths.iter().any(|path| same_folder(path, &to_lib));
+    let mut tag = Tag::Keep;
+    if is_interpreter {
+        let needs_lib = !closure.packed.is_empty() || facts.shared_library.is_some();
+        if !needs_lib && wanted == own {
+            return Ok(());
+        }
+        wanted.retain(|path| !same_folder(path, &to_lib));
+        wanted.insert(0, to_lib);
+        tag = Tag::Rpath;
+    } else if object.elf.interpreter.is_none()
+        && object.elf.runpath.is_some()
+        && closure.need_packed.contains(&object.place)
+        && !reaches_lib(&wanted)
+    {
+        // Its own folders are searched as before; then the interpreter's.
+        tag = Tag::Rpath;
+    }
+    let unchanged = wanted == own && (tag == Tag::Keep || object.elf.runpath.is_none());
+    if unchanged {
+        return Ok(());
+    }
+    let (path, mut bytes, why) = match source {
+        Source::Patched { path, bytes, why } => (path.clone(), bytes.clone(), both(why)),
+        Source::File(path) => (path.clone(), fs::read(path)?, "run path"),
+        Source::Generated(_) | Source::Bytecode { .. } | Source::Link(_) | Source::EmptyFolder => return Ok(()),
+    };
+    relocate::set_run_path(&mut bytes, &wanted, tag)
+        .map_err(|source| Error::Relocate { path: path.clone(), source })?;
+    builder.replace(&place, Source::Patched { path, bytes, why });
+    Ok(())
+}
+
+fn both(why: &'static str) -> &'static str {
+    if why == "compiled-in prefix" { "run path, compiled-in prefix" } else { why }
+}
+
+/// An absolute folder of a run path, as it is to read in the tree. A folder of the interpreter's installation has its
+/// like there; another one that exists on the build machine would make the artifact load there what it can load nowhere
+/// else. One that does not exist has no part in what the environment does, and stays as it is.
+fn rebased(
+    builder: &Builder,
+    facts: &Facts,
+    path: &str,
+    folder: Option<&ArchivePath>,
+) -> Result<Option<String>, Error> {
+    let path = normalise(Path::new(path));
+    for prefix in [&facts.base_prefix, &facts.prefix] {
+        if let Ok(inside) = path.strip_prefix(prefix)
+            && !is_common(prefix)
+        {
+            let Some(folder) = folder else { return Ok(None) };
+            if inside.as_os_str().is_empty() {
+                return Ok(None);
+            }
+            let target = below("", inside)?;
+            let is_there = target.as_str() == LIB || builder.holds_folder(&target);
+            return Ok(is_there.then(|| origin(&relative(folder, &target))));
+        }
+    }
+    Ok((!path.is_dir()).then(|| path.display().to_string()))
+}
+
+/// Prefixes that every system has.
+fn is_common(prefix: &Path) -> bool {
+    [Path::new("/usr"), Path::new("/usr/local")].contains(&prefix)
+}
+
+fn origin(way: &str) -> String {
+    if way == "." { "$ORIGIN".to_owned() } else { format!("$ORIGIN/{way}") }
+}
+
+/// By text, `$ORIGIN/../lib` and `${ORIGIN}/../lib/` are the same.
+fn same_folder(a: &str, b: &str) -> bool {
+    let plain = |text: &str| text.replace("${ORIGIN}", "$ORIGIN").trim_end_matches('/').to_owned();
+    plain(a) == plain(b)
+}

@@ -1,0 +1,61 @@
+//! Who licenses what goes into the artifact, and whether the configuration takes it.
+//!
+//! Distributions say it in their metadata (PEP 639's expression, else classifiers), libraries of the build machine in
+//! packproof's own table or in their Debian package. Nothing here is legal advice: what cannot be told is called unknown.
+
+pub mod debian;
+
+use spdx::expression::Expression;
+use spdx::{LicenseItem, LicenseReq, Licensee};
+
+use crate::config::Licenses;
+
+/// Whether an expression holds only with a licence that reaches whatever is distributed as one work with it: GPL, AGPL
+/// and their like without an exception for linking.
+pub fn is_strong_copyleft(expression: &str) -> bool {
+    let Ok(expression) = Expression::parse(expression) else { return false };
+    // Not satisfiable by anything else.
+    !expression.evaluate(|requirement| !reaches(requirement))
+}
+
+fn reaches(requirement: &LicenseReq) -> bool {
+    let LicenseItem::Spdx { id, .. } = &requirement.license else { return false };
+    let name = id.name;
+    requirement.addition.is_none() && (name.starts_with("GPL-") || name.starts_with("AGPL-") || name == "Sleepycat")
+}
+
+impl Licenses {
+    /// Whether `[licenses] allow` names enough of an expression's licences to take it.
+    pub fn allows(&self, expression: &str) -> bool {
+        satisfied(expression, &self.allow)
+    }
+}
+
+fn satisfied(expression: &str, by: &[String]) -> bool {
+    let licensees: Vec<Licensee> = by.iter().filter_map(|text| Licensee::parse(text).ok()).collect();
+    let Ok(expression) = Expression::parse(expression) else { return false };
+    expression.evaluate(|requirement| licensees.iter().any(|licensee| licensee.satisfies(requirement)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_reaches_further() {
+        for text in ["GPL-3.0-or-later", "Sleepycat", "GPL-2.0-only AND MIT", "AGPL-3.0-only OR GPL-3.0-only"] {
+            assert!(is_strong_copyleft(text), "{text}");
+        }
+        for text in ["MIT", "LGPL-2.1-or-later", "GPL-2.0-only OR MIT", "GPL-3.0-or-later WITH GCC-exception-3.1", "?"]
+        {
+            assert!(!is_strong_copyleft(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_allowed() {
+        let licenses = Licenses { allow: vec!["GPL-3.0-or-later".to_owned()], ..Licenses::default() };
+        assert!(licenses.allows("GPL-3.0-or-later") && licenses.allows("MIT OR GPL-3.0-or-later"));
+        assert!(!licenses.allows("MIT") && !licenses.allows("GPL-3.0-or-later AND MIT"));
+    }
+}
