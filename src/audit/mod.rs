@@ -24,13 +24,22 @@ use place::Places;
 pub const CODES: &[(&str, &str)] = &[
     ("broken-entry-point", include_str!("../../docs/checks/broken-entry-point.md")),
     ("distribution-overlap", include_str!("../../docs/checks/distribution-overlap.md")),
+    ("editable-install", include_str!("../../docs/checks/editable-install.md")),
+    ("foreign-hook", include_str!("../../docs/checks/foreign-hook.md")),
+    ("metadata-missing", include_str!("../../docs/checks/metadata-missing.md")),
     ("missing-module", include_str!("../../docs/checks/missing-module.md")),
     ("missing-name", include_str!("../../docs/checks/missing-name.md")),
     ("module-shadowed", include_str!("../../docs/checks/module-shadowed.md")),
+    ("record-mismatch", include_str!("../../docs/checks/record-mismatch.md")),
     ("runtime-path-probe", include_str!("../../docs/checks/runtime-path-probe.md")),
     ("single-file-module", include_str!("../../docs/checks/single-file-module.md")),
+    ("undeclared-dependency", include_str!("../../docs/checks/undeclared-dependency.md")),
+    ("unhashed-lock", include_str!("../../docs/checks/unhashed-lock.md")),
     ("uninspectable", include_str!("../../docs/checks/uninspectable.md")),
     ("unmet-requirement", include_str!("../../docs/checks/unmet-requirement.md")),
+    ("unused-dependency", include_str!("../../docs/checks/unused-dependency.md")),
+    ("unused-hook", include_str!("../../docs/checks/unused-hook.md")),
+    ("wrong-abi", include_str!("../../docs/checks/wrong-abi.md")),
     ("wrong-kind", include_str!("../../docs/checks/wrong-kind.md")),
 ];
 
@@ -113,6 +122,7 @@ pub fn run(environment: &Environment, graph: &ModuleGraph, hooks: &Hooks, config
     // What explains others comes first.
     checks::shadowed::check(&context, &mut sink);
     checks::kind::check(&context, &mut sink);
+    checks::abi::check(&context, &mut sink);
     checks::module::check(&context, &mut sink);
     checks::name::check(&context, &mut sink);
     checks::probe::check(&context, &mut sink);
@@ -122,6 +132,11 @@ pub fn run(environment: &Environment, graph: &ModuleGraph, hooks: &Hooks, config
     checks::inventory::check(&context, &mut sink);
     checks::source::check(&context, &mut sink);
     checks::note::check(&context, &mut sink);
+    checks::undeclared::check(&context, &config.declared, &mut sink);
+    checks::unused::check(&context, &config.declared, &mut sink);
+    checks::record::check(&context, &mut sink);
+    checks::editable::check(&context, &mut sink);
+    checks::hook::check(&context, &mut sink);
     report(sink, &config.allow)
 }
 

@@ -29,6 +29,24 @@ impl Config {
     }
 }
 
+/// What the project says that it needs. A pyproject.toml that cannot be read is its own tools' business.
+fn declared(root: &Path) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Pyproject {
+        project: Option<Project>,
+    }
+    #[derive(Deserialize)]
+    struct Project {
+        #[serde(default)]
+        dependencies: Vec<String>,
+    }
+    let text = fs::read_to_string(root.join("pyproject.toml")).unwrap_or_default();
+    toml::from_str::<Pyproject>(&text)
+        .ok()
+        .and_then(|pyproject| pyproject.project)
+        .map_or_else(Vec::new, |project| project.dependencies)
+}
+
 /// A configuration file's text, and where it came from.
 struct File {
     path: PathBuf,
@@ -232,7 +250,7 @@ impl Resolver<'_> {
                 reason: allowance.reason.into_inner(),
             });
         }
-        Ok(Audit { max_glibc: raw.max_glibc, allow })
+        Ok(Audit { max_glibc: raw.max_glibc, allow, declared: declared(self.root) })
     }
 
     fn licenses(&self, raw: raw::Licenses) -> Result<Licenses, Error> {

@@ -88,6 +88,8 @@ pub struct Audit {
     /// `2.36`
     pub max_glibc: Option<String>,
     pub allow: Vec<Allowance>,
+    /// `[project] dependencies` of the pyproject.toml beside the configuration, as written.
+    pub declared: Vec<String>,
 }
 
 /// Which licences the artifact may hold.

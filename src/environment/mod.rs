@@ -9,6 +9,7 @@ pub mod distribution;
 pub mod facts;
 pub mod find;
 mod lock;
+pub mod record;
 pub mod requirements;
 
 use std::path::{Path, PathBuf};

@@ -3,6 +3,8 @@
 //! Data, not code, and little of it: whole distributions are packed, so that nothing has to be declared for a
 //! module to be there. What is left is what the audit and the proof ought to know of.
 
+pub mod foreign;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -41,6 +43,9 @@ pub struct Hook {
     /// The file, for messages.
     #[serde(skip)]
     pub file: PathBuf,
+    /// Shipped with the tool.
+    #[serde(skip)]
+    pub built_in: bool,
 }
 
 /// What a name must end up as.
@@ -69,7 +74,7 @@ impl Hooks {
     pub fn load(folders: &[PathBuf]) -> Result<Self, Error> {
         let mut loaded = Self::default();
         for (name, text) in BUILT_IN {
-            loaded.hooks.push(parse(Path::new(name), text)?);
+            loaded.hooks.push(Hook { built_in: true, ..parse(Path::new(name), text)? });
         }
         for folder in folders {
             let unreadable = |source| Error::Unreadable { path: folder.clone(), source };
@@ -116,7 +121,7 @@ impl Hooks {
 }
 
 impl Hook {
-    fn matches(&self, environment: &Environment) -> bool {
+    pub fn matches(&self, environment: &Environment) -> bool {
         environment.distribution(self.distribution.as_str()).is_some_and(|dist| match &self.versions {
             Some(versions) => dist.version.parse::<Version>().is_ok_and(|version| versions.contains(&version)),
             None => true,

@@ -12,7 +12,7 @@ use packproof::report::findings;
 use crate::site::{Asking, Site};
 
 /// `severity code subject`, information left out.
-fn told(report: &Report) -> Vec<String> {
+pub(crate) fn told(report: &Report) -> Vec<String> {
     let told = report.findings.iter().filter(|finding| finding.severity != audit::Severity::Info);
     told.map(|finding| format!("{} {} {}", finding.severity, finding.code, finding.subject)).collect()
 }
@@ -120,9 +120,12 @@ fn names_without_source_are_asked_for() {
     let hooks = Hooks::default();
     let report = |asking| site.audit_asking(asking, &[("app.py", app)], &hooks, &config::Audit::default());
     let asked = report(Asking::Child);
-    assert_eq!(told(&asked), ["error missing-name math", "error missing-name noisy"]);
+    // That the sources are gone is another matter.
+    let names =
+        |report: &Report| told(report).into_iter().filter(|told| told.contains("missing-name")).collect::<Vec<_>>();
+    assert_eq!(names(&asked), ["error missing-name math", "error missing-name noisy"]);
     assert_eq!(asked.findings[0].message, "`math` does not define `e2`");
-    assert_eq!(told(&report(Asking::Static)), [""; 0]);
+    assert_eq!(names(&report(Asking::Static)), [""; 0]);
 }
 
 #[test]

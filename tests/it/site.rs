@@ -7,6 +7,7 @@ use std::process::Command;
 use fs_err as fs;
 use packproof::audit::{self, Report};
 use packproof::config::{self, Entry};
+use packproof::environment::record::sha256;
 use packproof::environment::{Environment, find};
 use packproof::graph::{self, ModuleGraph, Roots};
 use packproof::hooks::Hooks;
@@ -47,8 +48,7 @@ impl Site {
         let mut record = String::new();
         for (path, text) in files {
             Self::write(&self.site_packages().join(path), text);
-            let digest = blake3::hash(text.as_bytes()).to_hex();
-            writeln!(record, "{path},sha256={},{}", &digest[..43], text.len()).unwrap();
+            writeln!(record, "{path},{},{}", sha256(text.as_bytes()), text.len()).unwrap();
         }
         writeln!(record, "{info}/METADATA,,\n{info}/RECORD,,").unwrap();
         let metadata = format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{metadata}\n");

@@ -1,6 +1,9 @@
 //! One check a file.
 
+pub(super) mod abi;
+pub(super) mod editable;
 pub(super) mod entry_point;
+pub(super) mod hook;
 pub(super) mod inventory;
 pub(super) mod kind;
 pub(super) mod module;
@@ -8,9 +11,12 @@ pub(super) mod name;
 pub(super) mod note;
 pub(super) mod overlap;
 pub(super) mod probe;
+pub(super) mod record;
 pub(super) mod requirement;
 pub(super) mod shadowed;
 pub(super) mod source;
+pub(super) mod undeclared;
+pub(super) mod unused;
 
 use crate::graph::{Import, ImportKind, Reach};
 

@@ -1,0 +1,137 @@
+//! `wrong-abi`: an extension module for another Python, platform or machine.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use super::super::place::title;
+use super::super::{Context, Finding, Severity, Sink};
+use crate::environment::Distribution;
+use crate::graph::{Import, ModuleKind, Reach, Target};
+
+pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
+    missing(context, sink);
+    foreign_machine(context, sink);
+}
+
+/// A module that no finder has, while a file of its name with another tag lies in its place.
+fn missing(context: &Context<'_>, sink: &mut Sink) {
+    let graph = context.graph;
+    let mut by_file: BTreeMap<PathBuf, (&Distribution, String, Vec<&Import>)> = BTreeMap::new();
+    let others = other_tags(context);
+    if others.is_empty() {
+        return;
+    }
+    for import in graph.imports() {
+        let Target::Missing { .. } = import.target else { continue };
+        if let Some((dist, file)) = others.get(&*import.module) {
+            by_file.entry(file.clone()).or_insert((dist, import.module.to_string(), Vec::new())).2.push(import);
+        }
+    }
+    for import in graph.imports() {
+        // `from package import _speedups`
+        let (Target::Module(id), crate::graph::Names::Listed(names)) = (import.target, &import.names) else { continue };
+        for name in names {
+            let full = format!("{}.{name}", graph.module(id).name);
+            if let (Some((dist, file)), None) = (others.get(&full), graph.find(&full)) {
+                by_file.entry(file.clone()).or_insert((dist, full.clone(), Vec::new())).2.push(import);
+            }
+        }
+    }
+    for (file, (dist, module, mut imports)) in by_file {
+        imports.sort_by_key(|import| (graph.import_reach(import), graph.distance(import.importer), import.line));
+        let Some(surest) = imports.first().map(|import| graph.import_reach(import)) else { continue };
+        let severity = match surest {
+            Reach::Sure => Severity::Error,
+            Reach::Possible | Reach::Guarded => Severity::Warning,
+        };
+        let mut evidence = vec![context.places.evidence(
+            &file,
+            0,
+            format!(
+                "of {}; this interpreter loads `{}`",
+                title(dist),
+                context.environment.facts.extension_suffixes.join("`, `")
+            ),
+        )];
+        evidence
+            .extend(imports.iter().take(2).map(|import| context.places.import(import, format!("imports `{module}`"))));
+        for import in &imports {
+            sink.explain(import);
+        }
+        sink.push(
+            imports.first().map_or(super::super::FAR, |import| graph.distance(import.importer)),
+            Finding {
+                code: "wrong-abi",
+                severity,
+                subject: module.clone(),
+                message: format!("`{module}` is there for another Python or platform alone"),
+                evidence,
+                cure: Some(format!("install {} for {}", dist.name, context.environment.facts.python_name())),
+            },
+        );
+    }
+}
+
+/// Module → its file, for extension modules whose tag is none of the interpreter's.
+fn other_tags<'a>(context: &Context<'a>) -> BTreeMap<String, (&'a Distribution, PathBuf)> {
+    let mut others = BTreeMap::new();
+    for dist in &context.environment.distributions {
+        for entry in dist.files.iter().filter(|entry| entry.path.ends_with(".so") || entry.path.ends_with(".pyd")) {
+            let (folder, file) = entry.path.rsplit_once('/').unwrap_or(("", &entry.path));
+            let Some((stem, tag)) = file.split_once('.') else { continue };
+            let loads = context.environment.facts.extension_suffixes.iter().any(|suffix| suffix[1..] == *tag);
+            // A library beside the modules has a version or nothing between its name and its end.
+            if loads || !(tag.starts_with("cpython-") || tag.starts_with("cp3") || tag.starts_with("pypy")) {
+                continue;
+            }
+            let module =
+                if folder.is_empty() { stem.to_owned() } else { format!("{}.{stem}", folder.replace('/', ".")) };
+            others.insert(module, (dist, dist.site.join(&entry.path)));
+        }
+    }
+    others
+}
+
+/// A reached extension module whose ELF header names another machine than the interpreter's.
+fn foreign_machine(context: &Context<'_>, sink: &mut Sink) {
+    let graph = context.graph;
+    let Some(own) = machine(&context.environment.facts.base_executable) else { return };
+    for (id, module) in graph.modules().filter(|(_, module)| module.kind == ModuleKind::Extension) {
+        let Some(file) = module.file.as_deref() else { continue };
+        let what = match machine(file) {
+            Some(machine) if machine == own => continue,
+            Some(_) => "was built for another machine",
+            None if file.is_file() => "is no ELF file",
+            // Inside a zip file.
+            None => continue,
+        };
+        let severity = match graph.reach(id) {
+            Reach::Sure => Severity::Error,
+            Reach::Possible => Severity::Warning,
+            Reach::Guarded => Severity::Info,
+        };
+        sink.push(
+            graph.distance(id),
+            Finding {
+                code: "wrong-abi",
+                severity,
+                subject: module.name.to_string(),
+                message: format!("the extension module `{}` {what}", module.name),
+                evidence: vec![context.places.evidence(
+                    file,
+                    0,
+                    format!("of {}", context.places.owner(&module.origin)),
+                )],
+                cure: Some("install its distribution again, for this platform".to_owned()),
+            },
+        );
+    }
+}
+
+/// Class, byte order and `e_machine` of an ELF file; nothing for other files.
+fn machine(file: &Path) -> Option<[u8; 4]> {
+    let mut header = [0; 20];
+    fs_err::File::open(file).ok()?.read_exact(&mut header).ok()?;
+    header.starts_with(b"\x7fELF").then_some([header[4], header[5], header[18], header[19]])
+}

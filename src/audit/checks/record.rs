@@ -1,0 +1,94 @@
+//! `record-mismatch`: a file of a reached distribution is missing, or not what its RECORD says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::super::place::title;
+use super::super::{Context, FAR, Finding, Severity, Sink};
+use crate::environment::Distribution;
+use crate::environment::record::{self, Mismatch};
+
+pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
+    let reached: BTreeSet<&Path> = context.graph.modules().filter_map(|(_, module)| module.file.as_deref()).collect();
+    let overlaps = listed_twice(context);
+    let files: Vec<_> = context
+        .environment
+        .distributions
+        .iter()
+        .filter(|dist| dist.editable.is_none())
+        .flat_map(|dist| dist.files.iter().filter_map(move |entry| Some((dist, entry, record::file(dist, entry)?))))
+        .filter(|(_, _, file)| !overlaps.contains(file))
+        .collect();
+    // All sizes are looked at; what is hashed is what the application imports.
+    let wrong: Vec<(&Distribution, PathBuf, Mismatch)> = files
+        .into_par_iter()
+        .filter_map(|(dist, entry, file)| {
+            let hashed = reached.contains(file.as_path()) && is_code(&entry.path);
+            Some((dist, record::compare(&file, entry, hashed)?, file))
+                .map(|(dist, mismatch, file)| (dist, file, mismatch))
+        })
+        .collect();
+    let mut by_distribution: BTreeMap<&str, Wrong<'_>> = BTreeMap::new();
+    for (dist, file, mismatch) in wrong {
+        by_distribution.entry(dist.name.as_str()).or_insert((dist, Vec::new())).1.push((file, mismatch));
+    }
+    for (dist, mut wrong) in by_distribution.into_values() {
+        let code = |file: &Path| is_code(&file.display().to_string());
+        wrong.sort_by_key(|(file, mismatch)| (!code(file), *mismatch, file.clone()));
+        let severity = if wrong.iter().any(|(file, _)| code(file)) { Severity::Warning } else { Severity::Info };
+        let mut evidence: Vec<_> = wrong
+            .iter()
+            .take(3)
+            .map(|(file, mismatch)| {
+                let text = match mismatch {
+                    Mismatch::Missing => "is missing",
+                    Mismatch::Changed => "is not what was installed",
+                };
+                context.places.evidence(file, 0, text)
+            })
+            .collect();
+        if wrong.len() > 3 {
+            let text = format!("and {} more", wrong.len() - 3);
+            evidence.push(super::super::Evidence { file: None, line: None, text });
+        }
+        sink.push(
+            FAR,
+            Finding {
+                code: "record-mismatch",
+                severity,
+                subject: dist.name.to_string(),
+                message: format!("{} is not as it was installed", title(dist)),
+                evidence,
+                cure: Some(format!(
+                    "install it again: `pip install --force-reinstall --no-deps {}=={}`",
+                    dist.name, dist.version
+                )),
+            },
+        );
+    }
+}
+
+/// A distribution, and which of its files are not as they were.
+type Wrong<'a> = (&'a Distribution, Vec<(PathBuf, Mismatch)>);
+
+/// Which of two distributions a file belongs to is `distribution-overlap`'s to tell.
+fn listed_twice(context: &Context<'_>) -> BTreeSet<PathBuf> {
+    let mut seen = BTreeSet::new();
+    let mut twice = BTreeSet::new();
+    for dist in &context.environment.distributions {
+        for file in dist.files.iter().filter_map(|entry| record::file(dist, entry)) {
+            if !seen.insert(file.clone()) {
+                twice.insert(file);
+            }
+        }
+    }
+    twice
+}
+
+/// A module outside of test folders: images leave out tests and type stubs to save space.
+fn is_code(path: &str) -> bool {
+    let is_module = path.ends_with(".py") || path.ends_with(".so");
+    is_module && !path.split('/').any(|part| matches!(part, "tests" | "test" | "testing"))
+}

@@ -1,0 +1,66 @@
+//! RECORD's hashes: does a file hold what its distribution brought?
+//!
+//! Source: <https://packaging.python.org/en/latest/specifications/recording-installed-packages/#the-record-file>
+
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use super::{Distribution, RecordEntry};
+
+/// What became of a recorded file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mismatch {
+    Missing,
+    Changed,
+}
+
+/// The file, where RECORD names one that an import may meet: inside site-packages, with a hash.
+pub fn file(dist: &Distribution, entry: &RecordEntry) -> Option<PathBuf> {
+    let inside = !entry.path.starts_with("..") && !entry.path.starts_with('/');
+    (inside && entry.hash.is_some()).then(|| dist.site.join(&entry.path))
+}
+
+/// By existence and size, and with `content` by hash too.
+pub fn compare(file: &Path, entry: &RecordEntry, content: bool) -> Option<Mismatch> {
+    let Ok(metadata) = fs_err::metadata(file) else { return Some(Mismatch::Missing) };
+    if entry.size.is_some_and(|size| size != metadata.len()) {
+        return Some(Mismatch::Changed);
+    }
+    // Other algorithms are written by no installer of today.
+    let wanted = entry.hash.as_deref()?.strip_prefix("sha256=").filter(|_| content)?;
+    let bytes = fs_err::read(file).ok()?;
+    (encode(&Sha256::digest(&bytes)) != wanted.trim_end_matches('=')).then_some(Mismatch::Changed)
+}
+
+/// `sha256=…`, as RECORD spells it.
+pub fn sha256(bytes: &[u8]) -> String {
+    format!("sha256={}", encode(&Sha256::digest(bytes)))
+}
+
+/// Base64 with `-` and `_`, unpadded (RFC 4648, section 5).
+fn encode(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let group = chunk.iter().fold(0_u32, |group, byte| group << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        for at in 0..=chunk.len() {
+            text.push(char::from(ALPHABET[(group >> (18 - 6 * at) & 63) as usize]));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_as_in_the_rfc() {
+        for (plain, encoded) in
+            [("", ""), ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foob", "Zm9vYg"), ("\u{3fb}\u{fff}", "z7vgv78")]
+        {
+            assert_eq!(encode(plain.as_bytes()), encoded);
+        }
+    }
+}
