@@ -18,22 +18,35 @@ use crate::config;
 use crate::environment::{Environment, Requirements};
 use crate::graph::{Import, ModuleGraph};
 use crate::hooks::Hooks;
+use crate::layout::Planned;
+use crate::licenses::Inventory;
 use place::Places;
 
 /// Every code that a finding can have, with its page.
 pub const CODES: &[(&str, &str)] = &[
+    ("absolute-run-path", include_str!("../../docs/checks/absolute-run-path.md")),
     ("broken-entry-point", include_str!("../../docs/checks/broken-entry-point.md")),
+    ("cpu-features", include_str!("../../docs/checks/cpu-features.md")),
     ("distribution-overlap", include_str!("../../docs/checks/distribution-overlap.md")),
     ("editable-install", include_str!("../../docs/checks/editable-install.md")),
+    ("executable-stack", include_str!("../../docs/checks/executable-stack.md")),
     ("foreign-hook", include_str!("../../docs/checks/foreign-hook.md")),
+    ("foreign-machine", include_str!("../../docs/checks/foreign-machine.md")),
+    ("glibc-floor", include_str!("../../docs/checks/glibc-floor.md")),
+    ("license-denied", include_str!("../../docs/checks/license-denied.md")),
+    ("license-unknown", include_str!("../../docs/checks/license-unknown.md")),
     ("metadata-missing", include_str!("../../docs/checks/metadata-missing.md")),
+    ("missing-library", include_str!("../../docs/checks/missing-library.md")),
     ("missing-module", include_str!("../../docs/checks/missing-module.md")),
     ("missing-name", include_str!("../../docs/checks/missing-name.md")),
     ("module-shadowed", include_str!("../../docs/checks/module-shadowed.md")),
     ("record-mismatch", include_str!("../../docs/checks/record-mismatch.md")),
     ("runtime-path-probe", include_str!("../../docs/checks/runtime-path-probe.md")),
     ("single-file-module", include_str!("../../docs/checks/single-file-module.md")),
+    ("soname-conflict", include_str!("../../docs/checks/soname-conflict.md")),
+    ("text-relocations", include_str!("../../docs/checks/text-relocations.md")),
     ("undeclared-dependency", include_str!("../../docs/checks/undeclared-dependency.md")),
+    ("unhardened", include_str!("../../docs/checks/unhardened.md")),
     ("unhashed-lock", include_str!("../../docs/checks/unhashed-lock.md")),
     ("uninspectable", include_str!("../../docs/checks/uninspectable.md")),
     ("unmet-requirement", include_str!("../../docs/checks/unmet-requirement.md")),
@@ -86,6 +99,15 @@ struct Context<'a> {
     hooks: &'a Hooks,
     requirements: Requirements,
     places: Places<'a>,
+    native: Option<Native<'a>>,
+}
+
+/// The artifact's native code; nothing where no layout was made.
+#[derive(Debug, Clone, Copy)]
+pub struct Native<'a> {
+    pub planned: &'a Planned,
+    /// Every distribution's and packed library's.
+    pub licenses: &'a Inventory,
 }
 
 /// Where checks put what they find.
@@ -115,9 +137,15 @@ impl Sink {
 }
 
 /// Runs every check.
-pub fn run(environment: &Environment, graph: &ModuleGraph, hooks: &Hooks, config: &config::Audit) -> Report {
+pub fn run(
+    environment: &Environment,
+    graph: &ModuleGraph,
+    hooks: &Hooks,
+    config: &config::Audit,
+    native: Option<Native<'_>>,
+) -> Report {
     let requirements = Requirements::of(environment);
-    let context = Context { environment, graph, hooks, requirements, places: Places::of(environment, graph) };
+    let context = Context { environment, graph, hooks, requirements, places: Places::of(environment, graph), native };
     let mut sink = Sink::default();
     // What explains others comes first.
     checks::shadowed::check(&context, &mut sink);
@@ -137,6 +165,9 @@ pub fn run(environment: &Environment, graph: &ModuleGraph, hooks: &Hooks, config
     checks::record::check(&context, &mut sink);
     checks::editable::check(&context, &mut sink);
     checks::hook::check(&context, &mut sink);
+    checks::native::check(&context, config.max_glibc.as_deref(), &mut sink);
+    checks::elf::check(&context, &mut sink);
+    checks::license::check(&context, &mut sink);
     report(sink, &config.allow)
 }
 

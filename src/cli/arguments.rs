@@ -44,6 +44,8 @@ pub(super) enum Command {
     Verify(Verify),
     /// Show what an artifact holds
     Inspect(Inspect),
+    /// List the licences of everything that would be packed
+    Licenses(Licenses),
     /// Print what a finding's code means
     Explain(Explain),
 }
@@ -133,6 +135,16 @@ pub(crate) enum Compression {
     Balanced,
     /// For a release
     Small,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Licenses {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+
+    /// How they are printed
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: Format,
 }
 
 #[derive(Debug, Args)]

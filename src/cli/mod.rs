@@ -11,7 +11,9 @@ use clap::Parser as _;
 use crate::commands::{self, Outcome};
 use arguments::{Arguments, Command};
 
-pub(crate) use arguments::{Audit, Build, Compression, Explain, Format, Graph, GraphFormat, Inspect, Verify, Why};
+pub(crate) use arguments::{
+    Audit, Build, Compression, Explain, Format, Graph, GraphFormat, Inspect, Licenses, Verify, Why,
+};
 pub(crate) use printer::Printer;
 
 /// Runs the tool on the process's own arguments.
@@ -27,6 +29,7 @@ pub fn main() -> ExitCode {
         Command::Why(why) => commands::why::run(&why, printer, &progress),
         Command::Verify(verify) => commands::verify::run(&verify, printer, &progress),
         Command::Inspect(inspect) => commands::inspect::run(&inspect, printer),
+        Command::Licenses(licenses) => commands::licenses::run(&licenses, printer, &progress),
         Command::Explain(explain) => commands::explain::run(&explain, printer),
     };
     progress.clear();

@@ -13,7 +13,11 @@ pub(crate) fn run(arguments: &cli::Audit, printer: Printer, progress: &dyn Progr
     if !arguments.no_child {
         project.ask();
     }
-    let report = project.audit();
+    let plan = project.plan();
+    if let Err(error) = &plan {
+        printer.say(&format!("note: native code is not audited: {error}\n"));
+    }
+    let report = project.audit(plan.as_ref().ok());
     let extent = if arguments.all { Extent::All } else { Extent::Screen };
     match arguments.format {
         Format::Text => printer.data(&findings::text(&report, extent)),

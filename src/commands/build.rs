@@ -23,8 +23,8 @@ pub(crate) fn run(arguments: &cli::Build, printer: Printer, progress: &dyn Progr
     let output = output(arguments.output.as_deref(), &project)?;
 
     project.ask();
-    let audit = project.audit();
     let plan = project.plan()?;
+    let audit = project.audit(Some(&plan));
     if audit.errors() > 0 {
         printer.result(&findings::text(&audit, Extent::Screen));
         printer.result("not built: mend what the errors name, or take them as they are with `--allow CODE:SUBJECT`\n");

@@ -5,6 +5,7 @@ pub(crate) mod build;
 pub(crate) mod explain;
 pub(crate) mod graph;
 pub(crate) mod inspect;
+pub(crate) mod licenses;
 pub(crate) mod verify;
 pub(crate) mod why;
 

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::environment::find;
 use crate::names::{DistName, ModuleName};
+use crate::native::GlibcVersion;
 
 impl Config {
     /// `target` is a project's folder, or a script; a script needs no configuration file.
@@ -250,7 +251,11 @@ impl Resolver<'_> {
                 reason: allowance.reason.into_inner(),
             });
         }
-        Ok(Audit { max_glibc: raw.max_glibc, allow, declared: declared(self.root) })
+        let version = |version: Spanned<String>| match GlibcVersion::parse(version.get_ref()) {
+            Some(_) => Ok(version.into_inner()),
+            None => Err(self.file.invalid(version.span(), "a version like `2.28` is wanted")),
+        };
+        Ok(Audit { max_glibc: raw.max_glibc.map(version).transpose()?, allow, declared: declared(self.root) })
     }
 
     fn licenses(&self, raw: raw::Licenses) -> Result<Licenses, Error> {

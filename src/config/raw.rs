@@ -42,7 +42,7 @@ pub(super) struct Environment {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct Audit {
-    pub(super) max_glibc: Option<String>,
+    pub(super) max_glibc: Option<Spanned<String>>,
     pub(super) allow: Vec<Allowance>,
 }
 

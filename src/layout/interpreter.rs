@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 
 use super::builder::Builder;
-use super::{Entry, Error, Origin, Source, below, walk};
+use super::{Entry, Error, Origin, Source, below, variables, walk};
 use crate::environment::Facts;
 use crate::format::ArchivePath;
 use crate::native::{is_elf, relocate};
 
 /// Prefixes that every system has; that they are compiled in says nothing about the build machine.
-const COMMON_PREFIXES: &[&str] = &["/usr", "/usr/local"];
+pub(super) const COMMON_PREFIXES: &[&str] = &["/usr", "/usr/local"];
 
 /// Packages and folders of the standard library that hold its own tests.
 const TESTS: &[&str] = &[
@@ -99,7 +99,9 @@ fn stdlib(builder: &mut Builder, facts: &Facts, folder: &Path, reached: &BTreeSe
         let path = below(root.to_str().unwrap_or_default(), &found.relative)?;
         let source = match found.source {
             Source::File(file) if is_library(&file) => scrubbed(&file, facts)?,
-            Source::File(file) if path.file_name().starts_with("_sysconfigdata") => build_variables(&file, facts)?,
+            Source::File(file) if path.file_name().starts_with("_sysconfigdata") => {
+                variables::patched(&file, &facts.base_prefix)?
+            }
             other => other,
         };
         builder.add(path, Entry { source, mode: found.mode, origin: Origin::Stdlib })?;
@@ -120,21 +122,4 @@ fn scrubbed(path: &Path, facts: &Facts) -> Result<Source, Error> {
         return Ok(Source::File(path.to_owned()));
     }
     Ok(Source::Patched { path: path.to_owned(), bytes, why: "compiled-in prefix" })
-}
-
-/// `sysconfig` answers most questions from `sys.prefix`, but `LIBDIR`, `INCLUDEPY` and others from this module: in the
-/// artifact it works them out when it is imported.
-fn build_variables(path: &Path, facts: &Facts) -> Result<Source, Error> {
-    const MARK: &str = "@PACKPROOF_PREFIX@";
-    let prefix = facts.base_prefix.to_string_lossy();
-    let text = fs::read_to_string(path)?;
-    if COMMON_PREFIXES.contains(&prefix.as_ref()) || !text.contains(prefix.as_ref()) {
-        return Ok(Source::File(path.to_owned()));
-    }
-    let text = text.replace(prefix.as_ref(), MARK);
-    let code = format!(
-        "{text}\nimport sys as _sys\nfor _name, _value in build_time_vars.items():\n    if isinstance(_value, str):\n        \
-         build_time_vars[_name] = _value.replace('{MARK}', _sys.base_prefix)\n"
-    );
-    Ok(Source::Patched { path: path.to_owned(), bytes: code.into_bytes(), why: "compiled-in prefix" })
 }

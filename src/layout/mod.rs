@@ -22,6 +22,7 @@ mod libraries;
 mod pathfile;
 mod seeds;
 mod startup;
+mod variables;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};

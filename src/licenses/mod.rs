@@ -3,12 +3,16 @@
 //! Distributions say it in their metadata (PEP 639's expression, else classifiers), libraries of the build machine in
 //! packproof's own table or in their Debian package. Nothing here is legal advice: what cannot be told is called unknown.
 
+mod classifiers;
 pub mod debian;
+mod inventory;
 
 use spdx::expression::Expression;
 use spdx::{LicenseItem, LicenseReq, Licensee};
 
 use crate::config::Licenses;
+
+pub use inventory::{Component, Inventory, Kind, Verdict};
 
 /// Whether an expression holds only with a licence that reaches whatever is distributed as one work with it: GPL, AGPL
 /// and their like without an exception for linking.
@@ -28,6 +32,14 @@ impl Licenses {
     /// Whether `[licenses] allow` names enough of an expression's licences to take it.
     pub fn allows(&self, expression: &str) -> bool {
         satisfied(expression, &self.allow)
+    }
+
+    /// Whether an expression holds without any licence that is denied, and with those that are allowed where any are.
+    pub fn takes(&self, expression: &str) -> bool {
+        let denied: Vec<Licensee> = self.deny.iter().filter_map(|text| Licensee::parse(text).ok()).collect();
+        let Ok(parsed) = Expression::parse(expression) else { return false };
+        let clear = parsed.evaluate(|requirement| !denied.iter().any(|denied| denied.satisfies(requirement)));
+        clear && (self.allow.is_empty() || self.allows(expression))
     }
 }
 
@@ -57,5 +69,8 @@ mod tests {
         let licenses = Licenses { allow: vec!["GPL-3.0-or-later".to_owned()], ..Licenses::default() };
         assert!(licenses.allows("GPL-3.0-or-later") && licenses.allows("MIT OR GPL-3.0-or-later"));
         assert!(!licenses.allows("MIT") && !licenses.allows("GPL-3.0-or-later AND MIT"));
+        let denying = Licenses { deny: vec!["GPL-3.0-or-later".to_owned()], ..Licenses::default() };
+        assert!(denying.takes("MIT") && denying.takes("GPL-3.0-or-later OR MIT") && !denying.takes("GPL-3.0-or-later"));
+        assert!(licenses.takes("GPL-3.0-or-later") && !licenses.takes("MIT"));
     }
 }

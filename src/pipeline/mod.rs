@@ -18,6 +18,8 @@ use crate::environment::{self, Environment, create};
 use crate::graph::{self, ModuleGraph, Roots};
 use crate::hooks::{self, Hooks};
 use crate::layout::{self, Planned};
+use crate::licenses::Inventory;
+use crate::licenses::debian::Packages;
 use crate::progress::Progress;
 
 pub use proof::proof_plan;
@@ -38,6 +40,7 @@ pub struct Project {
 #[derive(Debug)]
 pub struct Plan {
     pub planned: Planned,
+    pub licenses: Inventory,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -79,15 +82,23 @@ impl Project {
         times.take("names", || graph.ask(environment, cache::root().as_deref()));
     }
 
-    pub fn audit(&mut self) -> Report {
+    /// With a plan the artifact's native code too.
+    pub fn audit(&mut self, plan: Option<&Plan>) -> Report {
         let Self { config, environment, hooks, graph, times } = self;
-        times.take("audit", || audit::run(environment, graph, hooks, &config.audit))
+        times.take("audit", || {
+            let native = plan.map(|plan| audit::Native { planned: &plan.planned, licenses: &plan.licenses });
+            audit::run(environment, graph, hooks, &config.audit, native)
+        })
     }
 
     /// Where everything goes.
     pub fn plan(&mut self) -> Result<Plan, Error> {
         let Self { config, environment, graph, times, .. } = self;
-        times.take("layout", || Ok(Plan { planned: layout::plan(config, environment, &reached(graph))? }))
+        times.take("layout", || {
+            let planned = layout::plan(config, environment, &reached(graph))?;
+            let licenses = Inventory::new(environment, &planned, &config.licenses, &Packages::of_this_machine());
+            Ok(Plan { planned, licenses })
+        })
     }
 }
 

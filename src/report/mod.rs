@@ -4,6 +4,7 @@ pub mod artifact;
 pub mod build;
 pub mod findings;
 pub mod graph;
+pub mod licenses;
 mod numbers;
 pub mod proof;
 pub mod why;

@@ -5,7 +5,7 @@ use crate::context::TestContext;
 #[test]
 fn help_of_every_command() {
     let context = TestContext::new();
-    for command in ["", "build", "audit", "graph", "why", "verify", "inspect", "explain"] {
+    for command in ["", "build", "audit", "graph", "why", "verify", "inspect", "licenses", "explain"] {
         let arguments: Vec<&str> = [command, "--help"].into_iter().filter(|argument| !argument.is_empty()).collect();
         let name = if command.is_empty() { "help".to_owned() } else { format!("help-{command}") };
         insta::assert_snapshot!(name, context.run(&arguments));

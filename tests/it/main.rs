@@ -1,6 +1,7 @@
 //! Integration tests: one binary, so that they link once.
 mod artifact;
 mod audit;
+mod bare;
 mod checks;
 mod cli;
 mod context;

@@ -1,43 +1,17 @@
 //! What an artifact needs of the system: run where there is nothing but the C library.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use fs_err as fs;
 use serde_json::Value;
 
+use crate::bare::{bare_root, run_in};
 use crate::context::TestContext;
-use crate::support::{finish, skipped, write_executable};
+use crate::support::{finish, skipped};
 
 /// Every module of the standard library that has a shared library behind it.
-const MAIN: &str = r#"
-import bz2, ctypes, curses, hashlib, json, lzma, sqlite3, ssl, sys, uuid, zlib
-import _curses_panel, xml.parsers.expat
-if sys.version_info < (3, 13):
-    import warnings
-    warnings.simplefilter("ignore")
-    import crypt, nis
-try:
-    import readline
-except ImportError as error:
-    readline = str(error)
-
-with open("/proc/self/maps") as maps:
-    mapped = sorted({line.split()[-1] for line in maps if ".so" in line})
-print(json.dumps({
-    "tls": ssl.OPENSSL_VERSION,
-    "context": ssl.create_default_context().check_hostname,
-    "sql": sqlite3.connect(":memory:").execute("select 6 * 7").fetchone()[0],
-    "callback": ctypes.CFUNCTYPE(ctypes.c_int)(lambda: 7)(),
-    "packed": [bz2.decompress(bz2.compress(b"a")).decode(), lzma.decompress(lzma.compress(b"b")).decode()],
-    "digest": hashlib.new("sha3_256", b"x").hexdigest()[:8],
-    "uuid": uuid.uuid1().version,
-    "curses": curses.ncurses_version[0] if hasattr(curses, "ncurses_version") else None,
-    "readline": readline if isinstance(readline, str) else None,
-    "prefix": sys.prefix,
-    "mapped": mapped,
-}))
-"#;
+const MAIN: &str = include_str!("libraries.py");
 
 fn venv(context: &TestContext, python: &str) -> PathBuf {
     let venv = context.at("venv");
@@ -60,43 +34,6 @@ fn build(context: &TestContext, python: &str) -> (PathBuf, String) {
     (PathBuf::from(String::from_utf8(output.stdout).unwrap().trim_end()), said)
 }
 
-/// A root file system with the files of the C library, and nothing else.
-fn bare_root(context: &TestContext) -> PathBuf {
-    let root = context.at("root");
-    for folder in ["lib64", "lib", "proc", "tmp", "dev", "etc"] {
-        fs::create_dir_all(root.join(folder)).unwrap();
-    }
-    let loader = fs::canonicalize("/lib64/ld-linux-x86-64.so.2").unwrap();
-    let folder = loader.parent().unwrap();
-    let names =
-        ["libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1", "libutil.so.1", "libresolv.so.2"];
-    // Where the loader's built-in folders are on every distribution.
-    for name in names {
-        fs::copy(folder.join(name), root.join("lib64").join(name)).unwrap();
-    }
-    fs::create_dir_all(root.join(folder.strip_prefix("/").unwrap())).unwrap();
-    for name in names {
-        fs::copy(folder.join(name), root.join(folder.strip_prefix("/").unwrap()).join(name)).unwrap();
-    }
-    fs::copy(&loader, root.join("lib64/ld-linux-x86-64.so.2")).unwrap();
-    root
-}
-
-/// Runs `artifact` with `root` as its root; nothing where the kernel allows no namespaces.
-fn run_in(root: &Path, artifact: &Path) -> Option<Output> {
-    let allowed = Command::new("unshare").args(["-Urm", "true"]).output().is_ok_and(|tried| tried.status.success());
-    if !allowed {
-        skipped("user and mount namespaces");
-        return None;
-    }
-    write_executable(&root.join("main"), &fs::read(artifact).unwrap());
-    let script = "mount --rbind /proc \"$1/proc\" && exec chroot \"$1\" /main";
-    let mut command = Command::new("unshare");
-    command.args(["-Urm", "sh", "-c", script, "sh"]).arg(root).env_clear().env("PACKPROOF_CACHE", "/tmp/cache");
-    command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-    Some(finish(&mut command))
-}
-
 fn runs_on_glibc_alone(python: &str) {
     if !Path::new(python).exists() {
         return skipped(python);
@@ -107,8 +44,9 @@ fn runs_on_glibc_alone(python: &str) {
     assert!(said.contains("packed, of the build machine:") && said.contains("libssl.so.3"), "{said}");
     assert!(said.contains("not packed (GPL-3.0-or-later;") && said.contains("libreadline.so.8"), "{said}");
 
-    let root = bare_root(&context);
-    let Some(output) = run_in(&root, &artifact) else { return };
+    let root = context.at("root");
+    bare_root(&root);
+    let Some(output) = run_in(&root, &artifact, &[], &[]) else { return };
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let found: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&found["sql"], &found["callback"], &found["uuid"]), (&42.into(), &7.into(), &1.into()), "{found:#}");
@@ -129,7 +67,7 @@ fn runs_on_glibc_alone(python: &str) {
         fs::write(&library, bytes).unwrap();
     }
     fs::remove_dir_all(root.join("tmp/cache")).unwrap();
-    let output = run_in(&root, &artifact).unwrap();
+    let output = run_in(&root, &artifact, &[], &[]).unwrap();
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(125), "{error}");
     assert!(error.contains("or newer, and this system has 2.05:") && error.lines().count() == 1, "{error}");
@@ -147,4 +85,151 @@ fn debians_python_runs_where_there_is_only_glibc() {
 fn a_shared_python_runs_where_there_is_only_glibc() {
     let python = crate::support::python();
     runs_on_glibc_alone(python.executable.to_str().unwrap());
+}
+
+/// A venv with distributions made of C files: name, source of `NAME/lib.so`, what the linker is told.
+fn with_libraries(context: &TestContext, libraries: &[(&str, &str, &[&str])]) -> PathBuf {
+    let python = &crate::support::python().executable;
+    let venv = venv(context, python.to_str().unwrap());
+    let site = packproof::environment::Facts::ask(&venv.join("bin/python")).unwrap().purelib;
+    for (name, code, options) in libraries {
+        let folder = site.join(name);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("__init__.py"), "").unwrap();
+        let source = context.at(&format!("{name}.c"));
+        fs::write(&source, code).unwrap();
+        let mut compiler = Command::new("cc");
+        compiler.args(["-shared", "-w", "-o"]).arg(folder.join("lib.so")).arg(&source).args(*options);
+        let output = compiler.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let info = site.join(format!("{name}-1.0.dist-info"));
+        fs::create_dir_all(&info).unwrap();
+        let metadata = format!("Metadata-Version: 2.4\nName: {name}\nVersion: 1.0\nLicense-Expression: MIT\n");
+        fs::write(info.join("METADATA"), metadata).unwrap();
+        let record = format!("{name}/__init__.py,,\n{name}/lib.so,,\n{name}-1.0.dist-info/METADATA,,\n");
+        fs::write(info.join("RECORD"), record).unwrap();
+    }
+    venv
+}
+
+/// Code, severity and subject of every finding about native code and licences, sorted.
+fn audit(context: &TestContext, venv: &Path, configuration: &str) -> Vec<(String, String, String)> {
+    context.write("project/main.py", "import odd\n");
+    context.write("project/packproof.toml", &format!("[runner]\nentry = \"main.py\"\n{configuration}"));
+    let output = context
+        .command(&["audit", "--format", "json", "project", "--python"])
+        .arg(venv.join("bin/python"))
+        .output()
+        .unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    let field = |finding: &Value, name: &str| finding[name].as_str().unwrap().to_owned();
+    let mut found: Vec<_> = report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| (field(finding, "code"), field(finding, "severity"), field(finding, "subject")))
+        .collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn each_fault_of_native_code_has_its_code() {
+    let context = TestContext::new();
+    let shared = "int shared(void) { return 1; }";
+    let venv = with_libraries(
+        &context,
+        &[
+            ("plain", shared, &["-fPIC", "-Wl,-z,relro"]),
+            ("stack", shared, &["-fPIC", "-Wl,-z,execstack"]),
+            (
+                "stuck",
+                "extern int there; int *text(void) { return &there; } int there;",
+                &["-mcmodel=large", "-fno-pic", "-Wl,-z,notext"],
+            ),
+            ("folder", shared, &["-fPIC", "-Wl,-rpath,/nonexistent/build/lib"]),
+            ("newer", shared, &["-fPIC", "-Wl,-z,x86-64-v3"]),
+            ("soft", shared, &["-fPIC", "-Wl,-z,norelro"]),
+            ("first", shared, &["-fPIC", "-Wl,-soname,libtwice.so.1"]),
+            ("second", "int shared(void) { return 2; }", &["-fPIC", "-Wl,-soname,libtwice.so.1"]),
+            ("foreign", shared, &["-fPIC"]),
+        ],
+    );
+    let site = packproof::environment::Facts::ask(&venv.join("bin/python")).unwrap().purelib;
+    // Links the soname that two bring, and one that nobody has.
+    let user = context.at("user.c");
+    fs::write(&user, "int shared(void); int user(void) { return shared(); }").unwrap();
+    let absent = context.at("libabsent.so");
+    let link = |arguments: &[&std::ffi::OsStr]| {
+        let output = Command::new("cc").args(["-shared", "-fPIC", "-w", "-o"]).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    link(&[absent.as_os_str(), context.at("plain.c").as_os_str(), "-Wl,-soname,libabsent.so.1".as_ref()]);
+    let odd = site.join("odd.so");
+    let module = context.at("odd.c");
+    fs::write(&module, "int shared(void); void *PyModuleDef_Init(void *); int PyInit_odd(void) { return shared(); }")
+        .unwrap();
+    link(&[odd.as_os_str(), module.as_os_str(), "-Wl,--no-as-needed".as_ref(), absent.as_os_str()]);
+    link(&[site.join("user.so").as_os_str(), user.as_os_str(), site.join("first/lib.so").as_os_str()]);
+    // For another machine.
+    let foreign = site.join("foreign/lib.so");
+    let mut bytes = fs::read(&foreign).unwrap();
+    bytes[18..20].copy_from_slice(&183u16.to_le_bytes());
+    fs::write(&foreign, bytes).unwrap();
+
+    let found = audit(&context, &venv, "[audit]\nmax-glibc = \"2.2\"\n");
+    let has = |code: &str, severity: &str, subject: &str| {
+        assert!(found.contains(&(code.into(), severity.into(), subject.into())), "{code} {subject}: {found:#?}");
+    };
+    has("missing-library", "error", "libabsent.so.1");
+    has("glibc-floor", "error", "glibc");
+    has("executable-stack", "warning", "stack 1.0");
+    has("text-relocations", "warning", "stuck 1.0");
+    has("absolute-run-path", "info", "folder 1.0");
+    has("cpu-features", "warning", "newer 1.0");
+    has("foreign-machine", "info", "foreign 1.0");
+    has("unhardened", "info", "soft 1.0");
+    has("soname-conflict", "warning", "libtwice.so.1");
+    assert!(!found.iter().any(|(_, _, subject)| subject == "plain 1.0"), "{found:#?}");
+
+    let found = audit(
+        &context,
+        &venv,
+        "[licenses]\nallow = [\"Apache-2.0\"]\nclarify = [{ name = \"soft\", expression = \"Apache-2.0\" }]\n",
+    );
+    let denied = |subject: &str| found.contains(&("license-denied".into(), "error".into(), subject.into()));
+    assert!(denied("plain") && denied("CPython") && !denied("soft") && !denied("libssl.so.3"), "{found:#?}");
+}
+
+/// "Ask binutils": the floor is what `objdump -T` finds over the unpacked tree.
+#[test]
+fn the_floor_is_what_objdump_finds() {
+    if Command::new("objdump").arg("--version").output().is_err() {
+        return skipped("objdump");
+    }
+    let context = TestContext::new();
+    let (artifact, said) = build(&context, crate::support::python().executable.to_str().unwrap());
+    let tree = context.at("tree");
+    let output = finish(Command::new(&artifact).arg(&tree).env("PACKPROOF", "extract"));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut highest = Vec::new();
+    for entry in walkdir::WalkDir::new(&tree) {
+        let entry = entry.unwrap();
+        // The launcher is static.
+        if !entry.file_type().is_file() || !fs::read(entry.path()).unwrap().starts_with(b"\x7fELF") {
+            continue;
+        }
+        let output = Command::new("objdump").arg("-T").arg(entry.path()).output().unwrap();
+        for line in String::from_utf8_lossy(&output.stdout).lines().filter(|line| line.contains("*UND*")) {
+            let version = line.split("GLIBC_").nth(1).and_then(|rest| rest.split([')', ' ']).next());
+            let numbers = version.and_then(|version| version.split('.').map(|part| part.parse().ok()).collect());
+            highest = highest.max(numbers.unwrap_or_else(Vec::<u32>::new));
+        }
+    }
+    let floor = highest.iter().map(u32::to_string).collect::<Vec<_>>().join(".");
+    // The higher of the two where there are two.
+    let told: Vec<&str> = said.lines().filter(|line| line.contains("needs      glibc")).collect();
+    assert!(told.last().unwrap().contains(&format!("glibc {floor} ")), "{floor}: {told:#?}");
+    assert!(highest.len() >= 2, "{highest:?}");
 }

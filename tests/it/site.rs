@@ -69,7 +69,7 @@ impl Site {
         config: &config::Audit,
     ) -> Report {
         let (environment, graph) = self.graph(asking, files, hooks);
-        audit::run(&environment, &graph, hooks, config)
+        audit::run(&environment, &graph, hooks, config, None)
     }
 
     /// The application's files are written first; the first of them is its entry script.

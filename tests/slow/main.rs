@@ -3,10 +3,19 @@
 //! Without `PACKPROOF_SHARD` nothing is run, and each test says so. `PACKPROOF_SHARD=K/N` runs every Nth sweep from the
 //! Kth on (K from 1), `1/1` all of them; `.ci/run` takes another shard each day. What came out stands in `docs/`.
 
+#[path = "../it/bare.rs"]
+mod bare;
+#[path = "../it/context.rs"]
+#[expect(dead_code, reason = "shared with the tests of every run, which use more of it")]
+mod context;
 mod fresh_clone;
+mod interpreters;
+#[path = "../it/support.rs"]
+#[expect(dead_code, reason = "shared with the tests of every run, which use more of it")]
+mod support;
 
 /// Every sweep, in the order in which shards deal them out: heavy ones apart.
-const SWEEPS: &[&str] = &["fresh-clone"];
+const SWEEPS: &[&str] = &["fresh-clone", "interpreters"];
 
 /// Whether this run is to do the sweep `name`; says so where it is not.
 #[expect(clippy::print_stderr, reason = "a test that does nothing says why")]

@@ -2,12 +2,15 @@
 
 pub(super) mod abi;
 pub(super) mod editable;
+pub(super) mod elf;
 pub(super) mod entry_point;
 pub(super) mod hook;
 pub(super) mod inventory;
 pub(super) mod kind;
+pub(super) mod license;
 pub(super) mod module;
 pub(super) mod name;
+pub(super) mod native;
 pub(super) mod note;
 pub(super) mod overlap;
 pub(super) mod probe;
