@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use super::{
     Allowance, Audit, Config, Entry, EnvironmentSource, Error, Licenses, Lock, Overrides, Patterns, Runner, Smoke,
-    SmokeImport, Start, raw,
+    SmokeImport, Start, Startup, raw,
 };
 use crate::environment::find;
 use crate::names::{DistName, ModuleName};
@@ -125,11 +125,13 @@ impl Resolver<'_> {
                 hidden_imports: self.modules(&raw.runner.hidden_imports)?,
                 hooks: self.folders(&raw.runner.hooks)?,
                 interpreter: raw.runner.interpreter.unwrap_or(true),
+                strip: raw.runner.strip,
             },
             environment: self.environment(raw.environment, overrides)?,
             audit,
             licenses: self.licenses(raw.licenses)?,
             smoke: self.smoke(&raw.smoke)?,
+            startup: Startup { gc: raw.startup.gc },
             start: raw.start.map(|start| self.start(start)).transpose()?,
         })
     }
@@ -429,6 +431,8 @@ mod tests {
         let cases = [
             ("[runner]\nnam = 'x'\n", "unknown field `nam`"),
             ("[runner\n", "line 1"),
+            ("[startup]\ngc='lazy'\n", "expected `default` or `relaxed`"),
+            ("[runner]\nstrip='some'\n", "line 2"),
             ("[runner]\nname='a b'\nentry='m'\n", "line 2"),
             ("[runner]\nentry='m'\nhooks=['none']\n", "line 3"),
             ("[runner]\nentry='m'\n[environment]\nlock='l'\npython='p'\n", "exclude each other"),

@@ -23,6 +23,7 @@ pub struct Config {
     pub audit: Audit,
     pub licenses: Licenses,
     pub smoke: Smoke,
+    pub startup: Startup,
     pub start: Option<Start>,
 }
 
@@ -40,6 +41,35 @@ pub struct Runner {
     pub hooks: Vec<PathBuf>,
     /// Whether `PACKPROOF=python` turns the artifact into its interpreter.
     pub interpreter: bool,
+    pub strip: Strip,
+}
+
+/// Whose ELF files lose their symbol tables and debugging sections. What the dynamic loader reads stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strip {
+    None,
+    /// The interpreter's own: the executable, its library, the extension modules of the standard library.
+    #[default]
+    Interpreter,
+    /// Those of distributions too.
+    All,
+}
+
+/// How the interpreter of the artifact starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Startup {
+    pub gc: Collector,
+}
+
+/// The garbage collector while modules are being imported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Collector {
+    #[default]
+    Default,
+    /// It runs seldom until hardly a module is imported any more.
+    Relaxed,
 }
 
 /// What the command line lays over the file.

@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::{Collector, Strip};
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct Raw {
@@ -11,6 +13,7 @@ pub(super) struct Raw {
     pub(super) audit: Audit,
     pub(super) licenses: Licenses,
     pub(super) smoke: Smoke,
+    pub(super) startup: Startup,
     pub(super) start: Option<Start>,
 }
 
@@ -25,6 +28,13 @@ pub(super) struct Runner {
     pub(super) hidden_imports: Vec<Spanned<String>>,
     pub(super) hooks: Vec<Spanned<String>>,
     pub(super) interpreter: Option<bool>,
+    pub(super) strip: Strip,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Startup {
+    pub(super) gc: Collector,
 }
 
 #[derive(Debug, Default, Deserialize)]

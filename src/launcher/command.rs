@@ -2,14 +2,15 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write as _};
-use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, renameat, unlinkat};
+use rustix::fs::{AtFlags, CWD, Mode, renameat};
 
 use super::environ::Environment;
 use super::error::Error;
 use super::image::Image;
+use super::mark::{self, Durability};
+use super::retire::{self, Outcome};
 use super::root::{self, Root};
 use super::tree::{self, Found};
 use super::unpack;
@@ -64,7 +65,7 @@ pub(super) fn extract(image: &Image, arguments: &[OsString]) -> Result<(), Error
     unpack::clear_way(CWD, &folder).map_err(|_| Error::Occupied(folder.clone()))?;
     tree::remove_all(CWD, &*work).map_err(failed)?;
     let name = work.to_str().ok_or(Error::Arguments("PACKPROOF=extract and a folder whose name is UTF-8"))?;
-    let filled = tree::fill(CWD, name, image)
+    let filled = tree::fill(CWD, name, image, Durability::Settled)
         .and_then(|()| write_starter(image, &work))
         .and_then(|()| Ok(renameat(CWD, &work, CWD, &folder)?));
     if filled.is_err() {
@@ -115,9 +116,9 @@ pub(super) fn check(image: &Image, environment: &Environment, arguments: &[OsStr
     require_payload(image)?;
     let manifest = &image.artifact.manifest;
     let index = image.artifact.index()?;
-    let Some(root) = tree::marked(&root::candidates(environment), manifest) else {
+    let Some((root, _lease)) = tree::marked(&root::candidates(environment), image) else {
         let made = tree::find_or_make(image, environment, Found::AsMarked)?;
-        say(format!("{}: was not there or not whole; unpacked\n", made.display()).as_bytes());
+        say(format!("{}: was not there or not whole; unpacked\n", made.path.display()).as_bytes());
         return Ok(());
     };
     let path = root.path.join(manifest.tree_name());
@@ -125,6 +126,7 @@ pub(super) fn check(image: &Image, environment: &Environment, arguments: &[OsStr
     let folder = tree::open_folder(&root.fd, &*manifest.tree_name()).map_err(failed)?;
     let differences = unpack::differences(&index, &folder);
     if differences.is_empty() {
+        mark::settle(&folder, manifest);
         say(format!("{}: whole, {} files\n", path.display(), index.files.len()).as_bytes());
         return Ok(());
     }
@@ -151,46 +153,16 @@ pub(super) fn clean(image: &Image, environment: &Environment, arguments: &[OsStr
 
 fn clean_root(root: &Root, manifest: &Manifest) -> Result<(), Error> {
     let failed = |errno: rustix::io::Errno| Error::Unpack { path: root.path.clone(), source: errno.into() };
-    let mut trees: Vec<String> = tree::names(root.fd.as_fd())
-        .map_err(failed)?
-        .into_iter()
-        .filter_map(|name| tree_of(&name.into_string().ok()?, &manifest.name))
-        .collect();
-    trees.sort();
-    trees.dedup();
-    for name in trees {
-        let path = root.path.join(&name);
-        let Ok(lock) = tree::lock(root, &name, FlockOperation::NonBlockingLockExclusive) else {
-            say(format!("{}: being unpacked, left alone\n", path.display()).as_bytes());
-            continue;
+    for name in retire::trees(root, &manifest.name).map_err(failed)? {
+        let what = match retire::retire(root, &name).map_err(failed)? {
+            Outcome::Removed => "removed",
+            Outcome::Nothing => continue,
+            Outcome::InUse => "in use, left alone",
+            Outcome::BeingMade => "being unpacked, left alone",
         };
-        if tree::is_held(root, &name) {
-            say(format!("{}: in use, left alone\n", path.display()).as_bytes());
-            continue;
-        }
-        // Aside first: a start that comes now finds no tree rather than half of one.
-        let trash = format!("{name}.trash");
-        tree::remove_all(root.fd.as_fd(), &*trash).map_err(failed)?;
-        let was_there = renameat(&root.fd, &*name, &root.fd, &*trash).is_ok();
-        for leftover in [trash, format!("{name}.work")] {
-            tree::remove_all(root.fd.as_fd(), &*leftover).map_err(failed)?;
-        }
-        // While it is held; whoever waits for it finds that the name is gone and makes another.
-        unlinkat(&root.fd, format!("{name}.lock"), AtFlags::empty()).map_err(failed)?;
-        drop(lock);
-        if was_there {
-            say(format!("{}: removed\n", path.display()).as_bytes());
-        }
+        say(format!("{}: {what}\n", root.path.join(&name).display()).as_bytes());
     }
     Ok(())
-}
-
-/// `app-DIGEST` of `app-DIGEST`, `app-DIGEST.lock` and so on; nothing for another application's.
-fn tree_of(entry: &str, name: &str) -> Option<String> {
-    let (tree, rest) = entry.split_at_checked(name.len() + 1 + 2 * Digest::LENGTH)?;
-    let digest = tree.strip_prefix(name)?.strip_prefix('-')?;
-    Digest::from_hex(digest.as_bytes())?;
-    matches!(rest, "" | ".lock" | ".work" | ".trash").then(|| tree.to_owned())
 }
 
 fn require_payload(image: &Image) -> Result<(), Error> {
@@ -205,18 +177,6 @@ fn say(bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn trees_of_one_application() {
-        let digest = Digest::of(b"x");
-        let tree = format!("app-{digest}");
-        for rest in ["", ".lock", ".work", ".trash"] {
-            assert_eq!(tree_of(&format!("{tree}{rest}"), "app").as_ref(), Some(&tree));
-        }
-        for other in [format!("app-two-{digest}"), format!("{tree}.txt"), "app-1".to_owned(), format!("b{tree}")] {
-            assert_eq!(tree_of(&other, "app"), None, "{other}");
-        }
-    }
 
     #[test]
     fn five_commands() {

@@ -85,12 +85,15 @@ impl Environment {
         sorted
     }
 
-    /// For `execve`. `invoked` is the artifact's own `argv[0]`, empty where `sys.argv[0]` is to stay as Python has it.
-    pub(super) fn for_interpreter(&self, invoked: &[u8]) -> Vec<Vec<u8>> {
+    /// For `execve`. `lease` is the descriptor of the tree's lease; `invoked` is the artifact's own `argv[0]`, empty where
+    /// `sys.argv[0]` is to stay as Python has it.
+    pub(super) fn for_interpreter(&self, lease: Option<i32>, invoked: &[u8]) -> Vec<Vec<u8>> {
         let mut variables = self.passed.clone();
         let invoked = if invoked.contains(&SEPARATOR) { b"" } else { invoked };
-        if !invoked.is_empty() || !self.restored.is_empty() {
+        if lease.is_some() || !invoked.is_empty() || !self.restored.is_empty() {
             let mut start = format!("{START}=").into_bytes();
+            start.extend(lease.map(|number| number.to_string()).unwrap_or_default().into_bytes());
+            start.push(SEPARATOR);
             start.extend_from_slice(invoked);
             for variable in &self.restored {
                 start.push(SEPARATOR);
@@ -111,7 +114,7 @@ mod tests {
     }
 
     fn given(environment: &Environment, invoked: &str) -> Vec<String> {
-        let variables = environment.for_interpreter(invoked.as_bytes());
+        let variables = environment.for_interpreter(None, invoked.as_bytes());
         variables.into_iter().map(|variable| String::from_utf8(variable).unwrap()).collect()
     }
 
@@ -127,7 +130,7 @@ mod tests {
             ("PYTHONSAFEPATH", "1"),
         ]);
         let wanted =
-            ["LANG=C", "PYTHONUNBUFFERED=1", "PACKPROOF_START=./app\u{1f}PYTHONPATH=/x:/y\u{1f}PYTHONSAFEPATH=1"];
+            ["LANG=C", "PYTHONUNBUFFERED=1", "PACKPROOF_START=\u{1f}./app\u{1f}PYTHONPATH=/x:/y\u{1f}PYTHONSAFEPATH=1"];
         assert_eq!(given(&environment, "./app"), wanted);
         assert_eq!(environment.command.as_deref(), Some(OsStr::new("info")));
     }
@@ -135,13 +138,15 @@ mod tests {
     #[test]
     fn an_interpreter_with_nothing_to_restore_sees_no_variable_of_ours() {
         assert_eq!(given(&sorted(&[("LANG", "C")]), ""), ["LANG=C"]);
-        assert_eq!(given(&sorted(&[("PYTHONPATH", "/x")]), ""), ["PACKPROOF_START=\u{1f}PYTHONPATH=/x"]);
+        let leased = sorted(&[]).for_interpreter(Some(250), b"");
+        assert_eq!(leased, [b"PACKPROOF_START=250\x1f"]);
+        assert_eq!(given(&sorted(&[("PYTHONPATH", "/x")]), ""), ["PACKPROOF_START=\u{1f}\u{1f}PYTHONPATH=/x"]);
     }
 
     #[test]
     fn a_separator_in_a_value_forges_nothing() {
         let environment = sorted(&[("PYTHONPATH", "/x\u{1f}LD_PRELOAD=/evil.so")]);
-        assert_eq!(given(&environment, "app"), ["PACKPROOF_START=app"]);
+        assert_eq!(given(&environment, "app"), ["PACKPROOF_START=\u{1f}app"]);
         assert!(given(&environment, "app\u{1f}A=b").is_empty());
     }
 

@@ -2,13 +2,20 @@
 
 use std::ffi::{CStr, CString, OsString, c_char};
 use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::path::Path;
 use std::ptr;
+
+use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
+use rustix::process::{Resource, getrlimit};
 
 use super::environ::Environment;
 use super::error::Error;
+use super::tree::Tree;
 use crate::format::{Manifest, StartEntry};
+
+/// The lowest number that the descriptor of a lease gets, unless fewer are allowed.
+const LEASE_NUMBER: i32 = 250;
 
 /// What is executed.
 #[derive(Debug)]
@@ -21,12 +28,13 @@ pub(super) enum Call<'a> {
 
 /// Replaces this process by the interpreter of `tree`, an absolute path. Comes back only with an error.
 pub(super) fn execute(
-    tree: &Path,
+    tree: Tree,
     manifest: &Manifest,
     environment: &Environment,
     call: &Call<'_>,
     arguments: &[OsString],
 ) -> Error {
+    let Tree { path: tree, lease } = tree;
     let start = &manifest.start;
     let interpreter = tree.join(start.interpreter.as_str());
     // CPython computes its prefix from argv[0]: with any other value it silently takes the one it was compiled with.
@@ -43,8 +51,20 @@ pub(super) fn execute(
         Call::Interpreter => b"",
     };
     argv.extend(arguments.iter().map(|argument| argument.as_bytes().to_vec()));
-    let source = replace_process(argv, environment.for_interpreter(invoked));
+    let lease = lease.into_file().and_then(|file| inheritable(&file).ok());
+    let number = lease.as_ref().map(AsRawFd::as_raw_fd);
+    let source = replace_process(argv, environment.for_interpreter(number, invoked));
     Error::Exec { path: interpreter, source }
+}
+
+/// The lease as the interpreter gets it: under a number that the application's own first files do not have, so that those
+/// are 3, 4 and so on as ever. The tree's start-up code keeps it from the application's children.
+fn inheritable(file: &OwnedFd) -> Result<OwnedFd, Errno> {
+    let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let number = i32::try_from(most / 2).unwrap_or(i32::MAX).min(LEASE_NUMBER);
+    let high = fcntl_dupfd_cloexec(file, number)?;
+    fcntl_setfd(&high, FdFlags::empty())?;
+    Ok(high)
 }
 
 /// `execve` of `argv[0]`. The standard library's `exec` would also reset the signal mask and SIGPIPE, which are the

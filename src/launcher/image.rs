@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::error::Error;
-use super::{exec, tree};
+use super::{exec, mark, tree};
 use crate::format::Artifact;
 
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Image {
         let path = self.path.canonicalize().map_err(Error::NoImage)?;
         let folder = path.parent().unwrap_or(Path::new("/"));
         let whole =
-            tree::open_folder(rustix::fs::CWD, folder).is_ok_and(|fd| tree::is_whole(&fd, &self.artifact.manifest));
+            tree::open_folder(rustix::fs::CWD, folder).is_ok_and(|fd| mark::is_marked(&fd, &self.artifact.manifest));
         if whole { Ok(Some(folder.to_owned())) } else { Err(Error::TreeGone(folder.to_owned())) }
     }
 }

@@ -12,6 +12,8 @@ mod error;
 mod exec;
 mod glibc;
 mod image;
+mod mark;
+mod retire;
 mod root;
 mod tree;
 mod unpack;
@@ -28,7 +30,8 @@ use environ::Environment;
 use error::Error;
 use exec::Call;
 use image::Image;
-use tree::Found;
+use mark::Lease;
+use tree::{Found, Tree};
 
 /// Runs the artifact. Comes back with an exit code only where no interpreter was started.
 pub fn main() -> u8 {
@@ -76,14 +79,15 @@ fn start(
 /// Twice at most: a cleaner may take the tree between the look and `execve`.
 fn start_call(image: &Image, environment: &Environment, call: &Call<'_>, arguments: &[OsString]) -> Result<(), Error> {
     let manifest = &image.artifact.manifest;
-    if let Some(tree) = image.tree_beside()? {
-        return Err(exec::execute(&tree, manifest, environment, call, arguments));
+    if let Some(path) = image.tree_beside()? {
+        return Err(exec::execute(Tree { path, lease: Lease::none() }, manifest, environment, call, arguments));
     }
     let found = tree::find_or_make(image, environment, Found::AsMarked)?;
-    let error = exec::execute(&found, manifest, environment, call, arguments);
-    if !error.is_missing_interpreter(&found, manifest) {
+    let path = found.path.clone();
+    let error = exec::execute(found, manifest, environment, call, arguments);
+    if !error.is_missing_interpreter(&path, manifest) {
         return Err(error);
     }
     let made = tree::find_or_make(image, environment, Found::Anew)?;
-    Err(exec::execute(&made, manifest, environment, call, arguments))
+    Err(exec::execute(made, manifest, environment, call, arguments))
 }

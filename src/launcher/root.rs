@@ -18,6 +18,12 @@ pub(super) struct Root {
     pub(super) path: PathBuf,
 }
 
+/// What the names of files begin with that are made to see whether they can be executed.
+pub(super) const PROBE: &str = ".probe-";
+
+/// Bytes of a cache folder's path. Python, and much that it runs, stops at 4096 for a whole path.
+const LONGEST: usize = 2048;
+
 /// Where trees may lie, in the order of preference.
 pub(super) fn candidates(environment: &Environment) -> Vec<PathBuf> {
     let mut paths = Vec::new();
@@ -42,6 +48,9 @@ impl Root {
         if !path.is_absolute() {
             return Err("not an absolute path".to_owned());
         }
+        if path.as_os_str().len() > LONGEST {
+            return Err(format!("its path has more than {LONGEST} bytes"));
+        }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = openat(CWD, path, flags, Mode::empty()).map_err(|errno| match errno {
             Errno::LOOP | Errno::NOTDIR => "a link or a file, not a folder".to_owned(),
@@ -54,7 +63,7 @@ impl Root {
 
     /// Opens a cache folder, made first where it is missing.
     pub(super) fn open_or_make(path: &Path) -> Result<Self, String> {
-        if path.is_absolute() {
+        if path.is_absolute() && path.as_os_str().len() <= LONGEST {
             make_with_parents(path).map_err(describe)?;
         }
         Self::open(path)
@@ -73,7 +82,7 @@ impl Root {
         if free < needed {
             return Err(format!("{} MiB free, {} MiB needed", free >> 20, (needed >> 20) + 1));
         }
-        let name = format!(".probe-{}", getpid().as_raw_nonzero());
+        let name = format!("{PROBE}{}", getpid().as_raw_nonzero());
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         openat(&self.fd, &*name, flags, Mode::RWXU).map_err(describe)?;
         // The kernel refuses this for a file of mode 0700 where a mount or a policy forbids to execute.

@@ -1,17 +1,17 @@
 //! Making sure that the tree is there: look, lock, look again, unpack aside, rename.
 //!
 //! A tree's name holds its payload's digest, so what lies under it is either this very tree or not whole. It gets
-//! the name only with everything in it, the mark last, and synchronised, so a crash of the machine cannot leave a
-//! name without its content.
+//! the name only with everything in it, the mark last. What a crash of the machine leaves of it is told by the mark
+//! (see [`mark`]).
 
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use rustix::fs::{
-    AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, openat, renameat, statat, syncfs,
-    unlinkat,
+    AtFlags, Dir, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, openat, renameat, statat, syncfs, unlinkat,
 };
 use rustix::io::{Errno, retry_on_intr};
 
@@ -19,9 +19,11 @@ use super::environ::Environment;
 use super::error::Error;
 use super::glibc;
 use super::image::Image;
+use super::mark::{self, Durability, Lease};
+use super::retire;
 use super::root::{self, Root};
 use super::unpack;
-use crate::format::{MARK, Manifest, StartEntry};
+use crate::format::{MARK, Manifest};
 
 /// What a marked tree counts for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,14 +34,22 @@ pub(super) enum Found {
     Anew,
 }
 
-/// The path of the tree, unpacked first where no candidate has it.
-pub(super) fn find_or_make(image: &Image, environment: &Environment, found: Found) -> Result<PathBuf, Error> {
+/// A tree that can be started from.
+#[derive(Debug)]
+pub(super) struct Tree {
+    pub(super) path: PathBuf,
+    pub(super) lease: Lease,
+}
+
+/// The tree, unpacked first where no candidate has it.
+pub(super) fn find_or_make(image: &Image, environment: &Environment, found: Found) -> Result<Tree, Error> {
     let manifest = &image.artifact.manifest;
     let candidates = root::candidates(environment);
+    let tree = |root: &Root, lease| Tree { path: root.path.join(manifest.tree_name()), lease };
     if found == Found::AsMarked
-        && let Some(root) = marked(&candidates, manifest)
+        && let Some((root, lease)) = marked(&candidates, image)
     {
-        return Ok(root.path.join(manifest.tree_name()));
+        return Ok(tree(&root, lease));
     }
     glibc::check(manifest)?;
     let mut reasons = Vec::new();
@@ -50,19 +60,19 @@ pub(super) fn find_or_make(image: &Image, environment: &Environment, found: Foun
             Err(reason) => reasons.push((path, reason)),
             Ok(root) => match make(&root, image, found) {
                 Err(error) if error.is_out_of_room() => last = Some(error),
-                made => return made.map(|()| root.path.join(manifest.tree_name())),
+                made => return made.map(|lease| tree(&root, lease)),
             },
         }
     }
     Err(last.unwrap_or(Error::NoRoot(reasons)))
 }
 
-/// The first candidate that has a marked tree.
-pub(super) fn marked(candidates: &[PathBuf], manifest: &Manifest) -> Option<Root> {
-    let name = manifest.tree_name();
+/// The first candidate that has a whole tree, and the lease of that.
+pub(super) fn marked(candidates: &[PathBuf], image: &Image) -> Option<(Root, Lease)> {
     candidates.iter().find_map(|path| {
         let root = Root::open(path).ok()?;
-        open_folder(&root.fd, &name).is_ok_and(|tree| is_whole(&tree, manifest)).then_some(root)
+        let lease = mark::lease(&root, &image.artifact)?;
+        Some((root, lease))
     })
 }
 
@@ -76,37 +86,20 @@ pub(super) fn open_folder<P: rustix::path::Arg>(at: impl AsFd, path: P) -> Resul
     openat(at, path, flags, Mode::empty())
 }
 
-/// Whether the mark in `tree` is this payload's. The script that is started next is looked for as well, as cleaners
-/// of temporary files take what was not read for long, one by one.
-pub(super) fn is_whole(tree: &OwnedFd, manifest: &Manifest) -> bool {
-    let wanted = mark(manifest);
-    let mut read = [0; 64];
-    let marked = openat(tree, MARK, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
-        .and_then(|file| retry_on_intr(|| rustix::io::pread(&file, &mut read, 0)))
-        .is_ok_and(|length| read[..length] == *wanted.as_bytes());
-    let entry = match &manifest.start.entry {
-        StartEntry::Script(path) => path,
-        StartEntry::Module(_) => &manifest.start.interpreter,
-    };
-    marked && statat(tree, entry.as_str(), AtFlags::empty()).is_ok()
-}
-
-fn mark(manifest: &Manifest) -> String {
-    format!("{}\n", manifest.payload)
-}
-
 /// Makes the tree, or waits for another process that is making it.
-pub(super) fn make(root: &Root, image: &Image, found: Found) -> Result<(), Error> {
+pub(super) fn make(root: &Root, image: &Image, found: Found) -> Result<Lease, Error> {
     let manifest = &image.artifact.manifest;
     let name = manifest.tree_name();
     let failed = |errno: Errno| Error::Unpack { path: root.path.clone(), source: errno.into() };
     let lock = lock(root, &name, FlockOperation::LockExclusive).map_err(failed)?;
-    if found == Found::AsMarked && open_folder(&root.fd, &*name).is_ok_and(|tree| is_whole(&tree, manifest)) {
-        return Ok(());
+    if found == Found::AsMarked
+        && let Some(lease) = mark::lease(root, &image.artifact)
+    {
+        return Ok(lease);
     }
     sweep(root, &name);
     let work = format!("{name}.work");
-    let made = fill(&root.fd, &work, image).and_then(|()| {
+    let made = fill(&root.fd, &work, image, Durability::ThisBoot).and_then(|()| {
         // What stands in the way is not whole. A program may still run from it, so it goes as late as can be.
         let trash = format!("{name}.trash");
         if statat(&root.fd, &*name, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
@@ -120,17 +113,28 @@ pub(super) fn make(root: &Root, image: &Image, found: Found) -> Result<(), Error
         // Room for the next candidate, or for whoever shares this disk. What stays is swept at the next start.
         let _ = remove_all(root.fd.as_fd(), &work);
     }
+    made.map_err(|failure| failure.at(&root.path))?;
+    let lease = mark::lease(root, &image.artifact).unwrap_or_else(Lease::none);
     drop(lock);
-    made.map_err(|failure| failure.at(&root.path))
+    retire::retire_old(root, &manifest.name, &name);
+    Ok(lease)
 }
 
-/// Unpacks into a new folder `name` of `at`, marks it, and has it written to the disk.
-pub(super) fn fill(at: impl AsFd, name: &str, image: &Image) -> Result<(), unpack::Failure> {
+/// Unpacks into a new folder `name` of `at`, and marks it.
+pub(super) fn fill(at: impl AsFd, name: &str, image: &Image, durability: Durability) -> Result<(), unpack::Failure> {
     mkdirat(&at, name, Mode::from_raw_mode(0o755))?;
     let work = open_folder(&at, name)?;
     unpack::unpack(&image.artifact, &work)?;
-    unpack::write_file(&work, MARK, 0o644, mark(&image.artifact.manifest).as_bytes())?;
-    syncfs(&work)?;
+    let wait = match durability {
+        Durability::Settled => true,
+        // There is no telling this boot from the next.
+        Durability::ThisBoot => mark::boot().is_none(),
+    };
+    let durability = if wait { Durability::Settled } else { durability };
+    if wait {
+        syncfs(&work)?;
+    }
+    unpack::write_file(&work, MARK, 0o644, mark::text(&image.artifact.manifest, durability).as_bytes())?;
     Ok(())
 }
 
@@ -151,11 +155,22 @@ pub(super) fn lock(root: &Root, name: &str, operation: FlockOperation) -> Result
     }
 }
 
+/// A probe takes microseconds.
+const PROBED: Duration = Duration::from_mins(1);
+
 /// Removes what processes left behind that died while unpacking: work folders whose lock nobody holds. The caller
 /// holds `own`'s.
 fn sweep(root: &Root, own: &str) {
     for entry in names(root.fd.as_fd()).unwrap_or_default() {
         let Ok(entry) = entry.into_string() else { continue };
+        if entry.starts_with(root::PROBE) {
+            let stale = statat(&root.fd, &*entry, AtFlags::SYMLINK_NOFOLLOW)
+                .is_ok_and(|stat| mark::age(stat.st_mtime) > PROBED);
+            if stale {
+                let _ = unlinkat(&root.fd, &*entry, AtFlags::empty());
+            }
+            continue;
+        }
         let Some(tree) = entry.strip_suffix(".work").or_else(|| entry.strip_suffix(".trash")) else { continue };
         let held = (tree != own).then(|| lock(root, tree, FlockOperation::NonBlockingLockExclusive));
         if !matches!(held, Some(Err(_))) {
@@ -192,39 +207,6 @@ pub(super) fn remove_all<P: rustix::path::Arg + Copy>(at: BorrowedFd<'_>, name: 
         Err(Errno::NOENT) => Ok(()),
         other => other,
     }
-}
-
-/// Whether a process executes a program in `bin` of the tree. Two ways, as neither sees everything: `/proc` shows only
-/// this PID namespace, and some kernels (6.11, 6.12) let a running program be opened for writing.
-pub(super) fn is_held(root: &Root, name: &str) -> bool {
-    let path = root.path.join(name);
-    let path = path.canonicalize().unwrap_or(path);
-    if runs_from(&path) {
-        return true;
-    }
-    let Ok(bin) = open_folder(&root.fd, root_relative(name)) else { return false };
-    names(bin.as_fd()).unwrap_or_default().iter().any(|program| {
-        let regular = statat(&bin, program.as_c_str(), AtFlags::SYMLINK_NOFOLLOW)
-            .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
-        let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        regular && matches!(openat(&bin, program.as_c_str(), flags, Mode::empty()), Err(Errno::TXTBSY))
-    })
-}
-
-fn root_relative(name: &str) -> String {
-    format!("{name}/bin")
-}
-
-fn runs_from(tree: &Path) -> bool {
-    let Ok(proc) = open_folder(rustix::fs::CWD, "/proc") else { return false };
-    names(proc.as_fd()).unwrap_or_default().iter().any(|process| {
-        process.to_bytes().iter().all(u8::is_ascii_digit)
-            && Path::new("/proc")
-                .join(process.to_string_lossy().as_ref())
-                .join("exe")
-                .read_link()
-                .is_ok_and(|executable| executable.starts_with(tree))
-    })
 }
 
 impl From<Errno> for unpack::Failure {

@@ -7,20 +7,22 @@ import sys
 PATH = @PATH@
 # What `python -m` would have as the current folder: the application's.
 APPLICATION = @APPLICATION@
-# Whether the environment that was packed looks at the user's site-packages.
-USER_SITE = @USER_SITE@
+# `[startup] gc = "relaxed"`
+RELAXED = @RELAXED@
 
 
 def _start():
     sys.path[:0] = [os.path.join(sys.prefix, folder) for folder in PATH]
-    if not USER_SITE:
-        _without_user_site()
-    # Set by the launcher: the artifact's name as it was called, then the variables that it kept from the
-    # interpreter. Popped, so that no child sees it.
+    if RELAXED:
+        _relax_collector()
+    # Set by the launcher: the descriptor of the tree's lease, the artifact's name as it was called, then the variables
+    # that it kept from the interpreter. Popped, so that no child sees it.
     started = os.environ.pop("PACKPROOF_START", None)
     if started is None:
         return
-    name, *variables = started.split("\x1f")
+    lease, name, *variables = started.split("\x1f")
+    if lease:
+        _keep(int(lease))
     for variable in variables:
         key, _, value = variable.partition("=")
         os.environ[key] = value
@@ -31,12 +33,43 @@ def _start():
             sys.argv[0] = name
 
 
-def _without_user_site():
-    site = sys.modules.get("site")
-    if site is not None and site.ENABLE_USER_SITE:
-        user = site.getusersitepackages()
-        sys.path[:] = [folder for folder in sys.path if folder != user]
-        site.ENABLE_USER_SITE = False
+def _keep(lease):
+    """As long as it is open, nobody removes the tree. It is this process's: a child that outlives it has no part."""
+    try:
+        if os.path.samestat(os.fstat(lease), os.stat(os.path.join(sys.prefix, ".packproof"))):
+            os.set_inheritable(lease, False)
+    except OSError:
+        pass
+
+
+def _relax_collector():
+    """Importing makes many objects that stay, and the collector looks at all of them again and again. Until a
+    collection finds that hardly a module was imported since the last one, it runs every 100,000 objects."""
+    import gc
+
+    usual, relaxed = gc.get_threshold(), (100_000, 50, 1000)
+    if not gc.isenabled() or usual[0] == 0:
+        return
+    seen = len(sys.modules)
+
+    def look(phase, info):
+        nonlocal seen
+        if phase != "start" or seen is None:
+            return
+        now = len(sys.modules)
+        if now - seen >= 10:
+            seen = now
+            return
+        seen = None
+        # Thresholds that the application has set itself are the application's.
+        if gc.get_threshold() == relaxed:
+            gc.set_threshold(*usual)
+        # The collector goes through this list by number: taking out any but the last would skip the next one.
+        if gc.callbacks[-1] is look:
+            del gc.callbacks[-1]
+
+    gc.callbacks.append(look)
+    gc.set_threshold(*relaxed)
 
 
 def _name_module(name):

@@ -16,8 +16,6 @@ pub struct Choices {
 
 pub fn pack_spec(project: &Project, plan: &Plan, choices: Choices) -> PackSpec {
     let facts = &project.environment.facts;
-    // The user's site-packages stay off unless the environment looked at them.
-    let options = if facts.user_site.is_some() { Vec::new() } else { vec!["-s".to_owned()] };
     let entry = match &plan.planned.entry {
         layout::StartEntry::Script(path) => StartEntry::Script(path.clone()),
         layout::StartEntry::Module(module) => StartEntry::Module(module.to_string()),
@@ -26,7 +24,7 @@ pub fn pack_spec(project: &Project, plan: &Plan, choices: Choices) -> PackSpec {
         name: project.config.runner.name.clone(),
         python_version: facts.version_string(),
         python: facts.base_executable.clone(),
-        start: Start { interpreter: plan.planned.interpreter.clone(), options, entry },
+        start: Start { interpreter: plan.planned.interpreter.clone(), options: Vec::new(), entry },
         glibc_floor: plan.planned.native.sure_floor.version.as_ref().map(ToString::to_string),
         sbom: None,
         level: choices.compression,

@@ -57,7 +57,9 @@ fn variables_that_change_imports_are_handed_over() {
     ]));
     let facts = facts(&output);
     let environment = &facts["environment"];
-    assert_eq!(environment["PACKPROOF_START"], "./given\u{1f}PYTHONPATH=/nonexistent");
+    let (lease, rest) = environment["PACKPROOF_START"].as_str().unwrap().split_once('\u{1f}').unwrap();
+    assert!(lease.parse::<u32>().is_ok(), "{lease}");
+    assert_eq!(rest, "./given\u{1f}PYTHONPATH=/nonexistent");
     assert_eq!(environment["PYTHONUNBUFFERED"], "1");
     for gone in ["PYTHONHOME", "PYTHONPATH", "PYTHONPLATLIBDIR", "PYTHONEXECUTABLE", "PACKPROOF"] {
         assert!(environment[gone].is_null(), "{gone}");
@@ -345,7 +347,8 @@ fn it_starts_renamed_linked_and_through_the_path() {
             .env("PATH", place.at("bin"))
             .env("PACKPROOF_CACHE", place.cache()),
     );
-    assert_eq!(facts(&output)["environment"]["PACKPROOF_START"], "renamed");
+    let start = facts(&output)["environment"]["PACKPROOF_START"].clone();
+    assert!(start.as_str().unwrap().ends_with("\u{1f}renamed"), "{start}");
 }
 
 /// Rights that the caller did not have: a set-user-ID copy, which only root can make for another user.
