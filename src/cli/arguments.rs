@@ -225,6 +225,10 @@ pub(crate) struct Inspect {
     /// The executable
     pub(crate) artifact: PathBuf,
 
+    /// What its size is made of, by distribution and by kind, instead of the list of files
+    #[arg(long)]
+    pub(crate) sizes: bool,
+
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) format: Format,
 }

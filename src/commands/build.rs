@@ -95,18 +95,26 @@ fn output(wanted: Option<&Path>, project: &Project) -> anyhow::Result<PathBuf> {
 struct Staging {
     folder: tempfile::TempDir,
     artifact: PathBuf,
+    /// Locked for as long as this build runs.
+    _held: fs::File,
 }
+
+const STAGING: &str = ".packproof-";
 
 impl Staging {
     fn beside(output: &Path) -> anyhow::Result<Self> {
         let parent = output.parent().unwrap_or(Path::new("/"));
         fs::create_dir_all(parent)?;
+        sweep(parent);
         let folder = tempfile::Builder::new()
-            .prefix(".packproof-")
+            .prefix(STAGING)
             .tempdir_in(parent)
             .with_context(|| format!("cannot write to `{}`", parent.display()))?;
+        let held = fs::File::open(folder.path())?;
+        // A file system without locks: nobody can take another's for abandoned there either.
+        drop(held.file().try_lock());
         let artifact = folder.path().join(output.file_name().unwrap_or_default());
-        Ok(Self { folder, artifact })
+        Ok(Self { folder, artifact, _held: held })
     }
 
     /// Proved, or nobody asked for a proof: under the name that was wanted. Else beside it, and what was there stays.
@@ -132,6 +140,26 @@ impl Staging {
         drop(self.folder);
         Ok(place)
     }
+}
+
+/// Removes what builds left behind that were killed.
+fn sweep(parent: &Path) {
+    let Ok(entries) = fs::read_dir(parent) else { return };
+    for entry in entries.flatten() {
+        let abandoned = entry.file_name().as_encoded_bytes().starts_with(STAGING.as_bytes())
+            && entry.metadata().is_ok_and(|folder| folder.is_dir() && is_old(&folder))
+            && fs::File::open(entry.path()).is_ok_and(|folder| folder.file().try_lock().is_ok());
+        if abandoned {
+            // What cannot be removed is somebody else's, and in nobody's way.
+            drop(fs::remove_dir_all(entry.path()));
+        }
+    }
+}
+
+/// A build that has just begun may not hold its lock yet.
+fn is_old(folder: &std::fs::Metadata) -> bool {
+    let age = folder.modified().ok().and_then(|time| time.elapsed().ok());
+    age.is_some_and(|age| age > std::time::Duration::from_mins(1))
 }
 
 /// `NAME.unproved`

@@ -1,7 +1,7 @@
 //! The interpreter, its shared library and its standard library.
 //!
-//! What of an installation stays behind: tests of the standard library, unless something imports them; the static
-//! library and what else is there to build extension modules with; `EXTERNALLY-MANAGED`, which forbids pip to touch
+//! What of an installation stays behind: tests of the standard library and the wheels that ensurepip installs, unless
+//! something imports them; the static library and what else is there to build extension modules with; `EXTERNALLY-MANAGED`, which forbids pip to touch
 //! a system's Python; other packages' folders, which `distributions` brings.
 
 use std::collections::BTreeSet;
@@ -93,7 +93,9 @@ fn stdlib(builder: &mut Builder, facts: &Facts, folder: &Path, reached: &BTreeSe
         let Some(text) = path.to_str() else { return true };
         let packages = matches!(text, "site-packages" | "dist-packages");
         let building = text.starts_with("config-") || text == "EXTERNALLY-MANAGED";
-        !packages && !building && (keep_tests || !TESTS.contains(&text))
+        // `venv` starts ensurepip in a process of its own, which no import shows.
+        let seeds = text == "ensurepip/_bundled" && !reached.contains("ensurepip") && !reached.contains("venv");
+        !packages && !building && !seeds && (keep_tests || !TESTS.contains(&text))
     };
     for found in walk::files(folder, &keep)? {
         let path = below(root.to_str().unwrap_or_default(), &found.relative)?;

@@ -20,6 +20,7 @@ mod distributions;
 mod interpreter;
 mod libraries;
 mod pathfile;
+mod record;
 mod seeds;
 mod startup;
 mod variables;
@@ -165,6 +166,7 @@ pub fn plan(config: &Config, environment: &Environment, reached: &Reached) -> Re
         why: "an installer's own distribution that nothing reaches or requires",
     }));
     distributions::add(&mut builder, environment, &places, &unneeded, name)?;
+    record::adapt(&mut builder)?;
     left_out.extend(application::add(&mut builder, config, &places, &reached.application)?);
     let entry = startup::add(&mut builder, config, facts, &places)?;
     bytecode::add(&mut builder, facts)?;

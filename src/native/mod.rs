@@ -14,6 +14,7 @@ mod needed;
 pub mod policy;
 pub mod relocate;
 mod search;
+pub mod strip;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use zstd::zstd_safe::CParameter;
 
+use super::kept::Kept;
 use super::survey::{Survey, Surveyed};
 use super::{Compression, Error};
 use crate::format::Digest;
@@ -90,7 +91,12 @@ fn is_border(file: &Surveyed<'_>) -> bool {
 }
 
 impl Planned {
-    pub(super) fn pack(&self, survey: &Survey<'_>, level: Compression) -> Result<PackedBlock, Error> {
+    /// From what earlier builds kept, else packed anew.
+    pub(super) fn pack(&self, survey: &Survey<'_>, level: Compression, kept: &Kept) -> Result<PackedBlock, Error> {
+        let key = self.key(survey, level);
+        if let Some(bytes) = kept.get(&key) {
+            return Ok(PackedBlock { digest: Digest::of(&bytes), bytes });
+        }
         let mut unpacked = Vec::with_capacity(self.size as usize);
         for at in &self.files {
             unpacked.extend_from_slice(&survey.files[*at].read()?);
@@ -99,6 +105,20 @@ impl Planned {
         let mut compressor = zstd::bulk::Compressor::new(level).map_err(Error::Compress)?;
         compressor.set_parameter(CParameter::WindowLog(window)).map_err(Error::Compress)?;
         let bytes = compressor.compress(&unpacked).map_err(Error::Compress)?;
+        kept.put(&key, &bytes);
         Ok(PackedBlock { digest: Digest::of(&bytes), bytes })
+    }
+
+    /// Everything that the packed bytes depend on: contents in order, and the compressor.
+    fn key(&self, survey: &Survey<'_>, level: Compression) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new();
+        let (number, window) = level.parameters();
+        hasher.update(&number.to_le_bytes());
+        hasher.update(&window.to_le_bytes());
+        hasher.update(&zstd::zstd_safe::version_number().to_le_bytes());
+        for at in &self.files {
+            hasher.update(survey.files[*at].hash.as_bytes());
+        }
+        hasher.finalize()
     }
 }

@@ -13,6 +13,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use super::blocks::Plan;
+use super::kept::Kept;
 use super::survey::Survey;
 use super::{Error, LAUNCHER, PackSpec};
 use crate::format::{Block, Digest, File, Footer, Index, Manifest, Part};
@@ -32,6 +33,7 @@ const BATCH: usize = 32;
 pub(super) fn write(
     survey: &Survey<'_>,
     plan: &Plan,
+    kept: &Kept,
     spec: &PackSpec,
     out: &Path,
     progress: &dyn Progress,
@@ -45,7 +47,7 @@ pub(super) fn write(
         .tempfile_in(folder)
         .map_err(failed)?;
     let container = Container::begin(aside.as_file_mut(), out)?;
-    let manifest = fill(container, survey, plan, spec, progress)?;
+    let manifest = fill(container, survey, plan, kept, spec, progress)?;
     // The umask applied to the mode above.
     aside.as_file().set_permissions(std::fs::Permissions::from_mode(0o755)).map_err(failed)?;
     let (size, sha256) = digest(aside.as_file_mut()).map_err(failed)?;
@@ -59,6 +61,7 @@ fn fill(
     mut container: Container<'_, impl Write + Seek>,
     survey: &Survey<'_>,
     plan: &Plan,
+    kept: &Kept,
     spec: &PackSpec,
     progress: &dyn Progress,
 ) -> Result<Manifest, Error> {
@@ -68,7 +71,7 @@ fn fill(
         let packed = batch
             .par_iter()
             .map(|block| {
-                let packed = block.pack(survey, plan.level);
+                let packed = block.pack(survey, plan.level, kept);
                 progress.advance(block.size);
                 packed
             })

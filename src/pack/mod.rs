@@ -7,14 +7,18 @@
 mod blocks;
 mod bytecode;
 mod container;
+mod kept;
 mod survey;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::config::Strip;
 use crate::format::{self, ArchivePath, Digest, Manifest, Start, StartEntry, is_name};
 use crate::layout::{Layout, Source};
 use crate::progress::Progress;
+
+use kept::Kept;
 
 /// The static launcher that every artifact begins with; `build.rs` made it.
 pub const LAUNCHER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/launcher"));
@@ -35,9 +39,10 @@ pub struct PackSpec {
     /// A CycloneDX document.
     pub sbom: Option<Vec<u8>>,
     pub level: Compression,
+    pub strip: Strip,
     /// `[runner] interpreter`
     pub interpreter_mode: bool,
-    /// Where bytecode is kept between builds, below [`crate::cache::root`] as a rule; nothing keeps none.
+    /// Where bytecode and blocks are kept between builds, below [`crate::cache::root`] as a rule; nothing keeps none.
     pub cache: Option<PathBuf>,
     /// As many as the machine has processors, unless said.
     pub threads: Option<usize>,
@@ -121,12 +126,14 @@ pub fn pack(layout: &Layout, spec: &PackSpec, out: &Path, progress: &dyn Progres
     took("bytecode", since);
 
     let since = Instant::now();
-    let survey = pool.install(|| survey::survey(layout, &bytecode.compiled, progress))?;
+    let survey = pool.install(|| survey::survey(layout, &bytecode.compiled, spec.strip, progress))?;
     took("survey", since);
 
     let since = Instant::now();
     let plan = blocks::plan(&survey, spec.level);
-    let written = pool.install(|| container::write(&survey, &plan, spec, out, progress))?;
+    let kept = Kept::open(spec.cache.as_deref());
+    let written = pool.install(|| container::write(&survey, &plan, &kept, spec, out, progress))?;
+    kept.prune();
     took("blocks", since);
 
     Ok(Packed {

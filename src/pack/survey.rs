@@ -8,8 +8,10 @@ use fs_err as fs;
 use rayon::prelude::*;
 
 use super::Error;
+use crate::config::Strip;
 use crate::format::{ArchivePath, Link};
-use crate::layout::{Entry, Layout, Source};
+use crate::layout::{Entry, Layout, Origin, Source};
+use crate::native::{is_elf, strip};
 use crate::progress::Progress;
 
 /// Every entry of the tree, sorted by path.
@@ -30,6 +32,7 @@ pub(super) struct Surveyed<'a> {
     /// Where it sorts within its kind: bytecode right after its source.
     pub(super) beside: &'a ArchivePath,
     content: Content<'a>,
+    stripped: bool,
 }
 
 /// Files of one kind share blocks: they have more in common.
@@ -49,23 +52,17 @@ enum Content<'a> {
 impl Surveyed<'_> {
     /// The content again. A file that is not as it was surveyed is an error.
     pub(super) fn read(&self) -> Result<Cow<'_, [u8]>, Error> {
-        match self.content {
-            Content::InMemory(bytes) => Ok(Cow::Borrowed(bytes)),
-            Content::OnDisk(path) => {
-                let bytes = fs::read(path).map_err(Error::Read)?;
-                if blake3::hash(&bytes) == self.hash {
-                    Ok(Cow::Owned(bytes))
-                } else {
-                    Err(Error::Changed(self.path.clone()))
-                }
-            }
-        }
+        let bytes = self.content.read()?;
+        let bytes = if self.stripped { strip(bytes) } else { bytes };
+        let same = matches!(self.content, Content::InMemory(_)) || blake3::hash(&bytes) == self.hash;
+        if same { Ok(bytes) } else { Err(Error::Changed(self.path.clone())) }
     }
 }
 
 pub(super) fn survey<'a>(
     layout: &'a Layout,
     bytecode: &'a BTreeMap<&ArchivePath, Vec<u8>>,
+    stripped: Strip,
     progress: &dyn Progress,
 ) -> Result<Survey<'a>, Error> {
     let mut folders = BTreeSet::new();
@@ -97,7 +94,7 @@ pub(super) fn survey<'a>(
     let files = wanted
         .into_par_iter()
         .map(|(path, entry, content)| {
-            let surveyed = look(path, entry, content);
+            let surveyed = look(path, entry, content, stripped);
             progress.advance(1);
             surveyed
         })
@@ -116,11 +113,39 @@ fn add_parents(folders: &mut BTreeSet<ArchivePath>, path: &ArchivePath) {
     }
 }
 
-fn look<'a>(path: &'a ArchivePath, entry: &'a Entry, content: Content<'a>) -> Result<Surveyed<'a>, Error> {
-    let bytes = match content {
-        Content::OnDisk(path) => Cow::Owned(fs::read(path).map_err(Error::Read)?),
-        Content::InMemory(bytes) => Cow::Borrowed(bytes),
-    };
+impl<'a> Content<'a> {
+    fn read(&self) -> Result<Cow<'a, [u8]>, Error> {
+        match self {
+            Self::InMemory(bytes) => Ok(Cow::Borrowed(bytes)),
+            Self::OnDisk(path) => Ok(Cow::Owned(fs::read(path).map_err(Error::Read)?)),
+        }
+    }
+}
+
+fn strip(bytes: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
+    strip::strip(&bytes).map_or(bytes, Cow::Owned)
+}
+
+/// Whether a file of this origin loses its symbols.
+fn is_stripped(origin: &Origin, wanted: Strip) -> bool {
+    match (wanted, origin) {
+        (Strip::None, _) => false,
+        (Strip::All, _) | (Strip::Interpreter, Origin::Interpreter | Origin::Stdlib) => true,
+        (Strip::Interpreter, Origin::Distribution(_) | Origin::Application | Origin::Packproof | Origin::Unowned) => {
+            false
+        }
+    }
+}
+
+fn look<'a>(
+    path: &'a ArchivePath,
+    entry: &'a Entry,
+    content: Content<'a>,
+    wanted: Strip,
+) -> Result<Surveyed<'a>, Error> {
+    let bytes = content.read()?;
+    let stripped = is_elf(&bytes) && is_stripped(&entry.origin, wanted);
+    let bytes = if stripped { strip(bytes) } else { bytes };
     let beside = match &entry.source {
         Source::Bytecode { of } => of,
         _ => path,
@@ -133,11 +158,12 @@ fn look<'a>(path: &'a ArchivePath, entry: &'a Entry, content: Content<'a>) -> Re
         kind: kind(path, &bytes),
         beside,
         content,
+        stripped,
     })
 }
 
 fn kind(path: &ArchivePath, bytes: &[u8]) -> Kind {
-    if bytes.starts_with(b"\x7fELF") {
+    if is_elf(bytes) {
         Kind::Elf
     } else if [".py", ".pyc", ".pyi"].iter().any(|suffix| path.as_str().ends_with(suffix)) {
         Kind::Code

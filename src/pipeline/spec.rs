@@ -28,6 +28,7 @@ pub fn pack_spec(project: &Project, plan: &Plan, choices: Choices) -> PackSpec {
         glibc_floor: plan.planned.native.sure_floor.version.as_ref().map(ToString::to_string),
         sbom: None,
         level: choices.compression,
+        strip: project.config.runner.strip,
         interpreter_mode: project.config.runner.interpreter,
         cache: cache::root(),
         threads: choices.threads,

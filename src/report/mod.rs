@@ -7,4 +7,5 @@ pub mod graph;
 pub mod licenses;
 mod numbers;
 pub mod proof;
+pub mod sizes;
 pub mod why;

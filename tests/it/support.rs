@@ -163,6 +163,7 @@ pub(crate) fn spec() -> PackSpec {
         glibc_floor: Some("2.17".into()),
         sbom: Some(b"{\"bomFormat\": \"CycloneDX\"}".to_vec()),
         level: Compression::Fast,
+        strip: packproof::config::Strip::None,
         interpreter_mode: true,
         cache: None,
         threads: None,

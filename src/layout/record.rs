@@ -1,0 +1,142 @@
+//! RECORD files, brought in line with what of a distribution is packed and how.
+//!
+//! Scripts, `.pth` files and the like are changed on their way into the artifact, and `direct_url.json` of a local
+//! project stays behind; what RECORD says of them would be wrong there, and would name the build machine's paths by their
+//! hashes: two environments in two folders would give two artifacts.
+//!
+//! Source: <https://packaging.python.org/en/latest/specifications/recording-installed-packages/>
+
+use std::collections::BTreeMap;
+
+use fs_err as fs;
+use sha2::{Digest as _, Sha256};
+
+use super::builder::Builder;
+use super::{Entry, Error, Source};
+use crate::format::ArchivePath;
+
+pub(super) fn adapt(builder: &mut Builder) -> Result<(), Error> {
+    let records: Vec<ArchivePath> = builder
+        .paths()
+        .filter(|(path, _)| path.file_name() == "RECORD" && is_in_dist_info(path))
+        .map(|(path, _)| path.clone())
+        .collect();
+    for path in records {
+        let Some(Entry { source: Source::File(file), .. }) = builder.get(&path) else { continue };
+        let (file, text) = (file.clone(), fs::read_to_string(file)?);
+        let site = path.parent().and_then(|info| info.parent());
+        let look = |named: &str| found(builder, site.as_ref(), named);
+        if let Some(text) = rewrite(&text, &look) {
+            let source = Source::Patched { path: file, bytes: text.into_bytes(), why: "hashes of changed files" };
+            builder.change(&path, source);
+        }
+    }
+    Ok(())
+}
+
+fn is_in_dist_info(path: &ArchivePath) -> bool {
+    path.parent().is_some_and(|folder| folder.as_str().ends_with(".dist-info"))
+}
+
+/// What became of a file that a RECORD lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Found {
+    AsItWas,
+    /// With its new hash and size.
+    Changed(String, usize),
+    NotPacked,
+}
+
+fn found(builder: &Builder, site: Option<&ArchivePath>, named: &str) -> Found {
+    let mut parts: Vec<&str> = site.map_or(Vec::new(), |site| site.as_str().split('/').collect());
+    for part in named.split('/') {
+        match part {
+            "." | "" => {}
+            ".." => _ = parts.pop(),
+            part => parts.push(part),
+        }
+    }
+    let entry = ArchivePath::new(parts.join("/")).ok().and_then(|path| builder.get(&path));
+    match entry.map(|entry| &entry.source) {
+        None => Found::NotPacked,
+        Some(Source::Patched { bytes, .. } | Source::Generated(bytes)) => Found::Changed(hash(bytes), bytes.len()),
+        Some(Source::File(_) | Source::Bytecode { .. } | Source::Link(_) | Source::EmptyFolder) => Found::AsItWas,
+    }
+}
+
+/// Nothing where every line stays as it is. Lines without a hash, as installers write them for bytecode and for RECORD
+/// itself, always do.
+fn rewrite(text: &str, look: &dyn Fn(&str) -> Found) -> Option<String> {
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
+    let mut changed = BTreeMap::new();
+    for row in reader.records() {
+        let row = row.ok()?;
+        let (Some(named), Some(hash)) = (row.get(0), row.get(1)) else { continue };
+        let found = if hash.is_empty() { Found::AsItWas } else { look(named) };
+        if found != Found::AsItWas {
+            changed.insert(row.position()?.byte() as usize, (row.clone(), found));
+        }
+    }
+    if changed.is_empty() {
+        return None;
+    }
+    // Lines that stay keep their bytes.
+    let mut rewritten = String::new();
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        match changed.get(&at) {
+            None => rewritten.push_str(line),
+            Some((_, Found::NotPacked | Found::AsItWas)) => {}
+            Some((row, Found::Changed(hash, size))) => {
+                let size = size.to_string();
+                let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
+                writer.write_record([row.get(0)?, hash, &size]).ok()?;
+                rewritten.push_str(&String::from_utf8(writer.into_inner().ok()?).ok()?);
+            }
+        }
+        at += line.len();
+    }
+    Some(rewritten)
+}
+
+/// As RECORD has it: `sha256=` and URL-safe base64 without padding.
+fn hash(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let digest: [u8; 32] = Sha256::digest(bytes).into();
+    let mut text = String::from("sha256=");
+    for chunk in digest.chunks(3) {
+        let mut group = [0; 3];
+        group[..chunk.len()].copy_from_slice(chunk);
+        let [a, b, c] = group.map(u32::from);
+        let bits = a << 16 | b << 8 | c;
+        for digit in 0..=chunk.len() {
+            text.push(char::from(DIGITS[(bits >> (18 - 6 * digit)) as usize & 63]));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_changed_and_missing_files() {
+        let text = "../../../bin/x,sha256=old,9\r\na.py,sha256=a,1\r\ndirect_url.json,sha256=b,2\r\n\"b,c.py\",sha256=c,1\nRECORD,,\n";
+        let look = |named: &str| match named {
+            "../../../bin/x" => Found::Changed("sha256=new".to_owned(), 10),
+            "direct_url.json" => Found::NotPacked,
+            "b,c.py" => Found::Changed("sha256=d".to_owned(), 3),
+            _ => Found::AsItWas,
+        };
+        let wanted = "../../../bin/x,sha256=new,10\na.py,sha256=a,1\r\n\"b,c.py\",sha256=d,3\nRECORD,,\n";
+        assert_eq!(rewrite(text, &look).as_deref(), Some(wanted));
+        assert_eq!(rewrite(text, &|_| Found::AsItWas), None);
+    }
+
+    /// Of an empty file, as every wheel with an `__init__.py` has it.
+    #[test]
+    fn hashes_are_spelled_as_installers_do() {
+        assert_eq!(hash(b""), "sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU");
+    }
+}
