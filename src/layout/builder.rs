@@ -49,17 +49,6 @@ impl Builder {
         self.entries.keys().any(|path| path.as_str().starts_with(&below))
     }
 
-    pub(super) fn get(&self, path: &ArchivePath) -> Option<&Entry> {
-        self.entries.get(path)
-    }
-
-    /// Gives an entry that is there another content.
-    pub(super) fn change(&mut self, path: &ArchivePath, source: Source) {
-        if let Some(entry) = self.entries.get_mut(path) {
-            entry.source = source;
-        }
-    }
-
     pub(super) fn paths(&self) -> impl Iterator<Item = (&ArchivePath, &Entry)> {
         self.entries.iter()
     }

@@ -6,8 +6,6 @@
 //!
 //! Source: <https://packaging.python.org/en/latest/specifications/recording-installed-packages/>
 
-use std::collections::BTreeMap;
-
 use fs_err as fs;
 use sha2::{Digest as _, Sha256};
 
@@ -28,7 +26,7 @@ pub(super) fn adapt(builder: &mut Builder) -> Result<(), Error> {
         let look = |named: &str| found(builder, site.as_ref(), named);
         if let Some(text) = rewrite(&text, &look) {
             let source = Source::Patched { path: file, bytes: text.into_bytes(), why: "hashes of changed files" };
-            builder.change(&path, source);
+            builder.replace(&path, source);
         }
     }
     Ok(())
@@ -65,38 +63,29 @@ fn found(builder: &Builder, site: Option<&ArchivePath>, named: &str) -> Found {
 }
 
 /// Nothing where every line stays as it is. Lines without a hash, as installers write them for bytecode and for RECORD
-/// itself, always do.
+/// itself, always do; so does a line that is no whole row, as a name with a line end in it would make.
 fn rewrite(text: &str, look: &dyn Fn(&str) -> Found) -> Option<String> {
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
-    let mut changed = BTreeMap::new();
-    for row in reader.records() {
-        let row = row.ok()?;
-        let (Some(named), Some(hash)) = (row.get(0), row.get(1)) else { continue };
-        let found = if hash.is_empty() { Found::AsItWas } else { look(named) };
-        if found != Found::AsItWas {
-            changed.insert(row.position()?.byte() as usize, (row.clone(), found));
-        }
-    }
-    if changed.is_empty() {
-        return None;
-    }
-    // Lines that stay keep their bytes.
-    let mut rewritten = String::new();
-    let mut at = 0;
+    let mut rewritten = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
-        match changed.get(&at) {
-            None => rewritten.push_str(line),
-            Some((_, Found::NotPacked | Found::AsItWas)) => {}
-            Some((row, Found::Changed(hash, size))) => {
-                let size = size.to_string();
+        match row(line).map(|named| (look(&named), named)) {
+            None | Some((Found::AsItWas, _)) => rewritten.push_str(line),
+            Some((Found::NotPacked, _)) => {}
+            Some((Found::Changed(hash, size), named)) => {
                 let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
-                writer.write_record([row.get(0)?, hash, &size]).ok()?;
+                writer.write_record([&named, &hash, &size.to_string()]).ok()?;
                 rewritten.push_str(&String::from_utf8(writer.into_inner().ok()?).ok()?);
             }
         }
-        at += line.len();
     }
-    Some(rewritten)
+    (rewritten != text).then_some(rewritten)
+}
+
+/// The path of a line that has a hash.
+fn row(line: &str) -> Option<String> {
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(line.as_bytes());
+    let row = reader.records().next()?.ok()?;
+    row.get(1).filter(|hash| !hash.is_empty())?;
+    row.get(0).map(str::to_owned)
 }
 
 /// As RECORD has it: `sha256=` and URL-safe base64 without padding.

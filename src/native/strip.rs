@@ -80,7 +80,7 @@ fn sections(bytes: &[u8]) -> Option<Vec<Section>> {
         .collect();
     let sections = sections?;
     // Something appended to the file, behind all that its headers know of, may count its offset from the end.
-    let known = sections.iter().filter(|section| section.kind != SHT_NOBITS).filter_map(|section| section.end());
+    let known = sections.iter().filter(|section| section.kind != SHT_NOBITS).filter_map(Section::end);
     let known = known.max()?.max(table + count * SECTION_HEADER);
     (known >= bytes.len()).then_some(sections)
 }
@@ -133,7 +133,7 @@ fn loaded(bytes: &[u8]) -> Option<Vec<(usize, usize)>> {
 
 fn end_of_loaded(bytes: &[u8], sections: &[Section], loaded: &[(usize, usize)]) -> Option<usize> {
     let allocated = sections.iter().filter(|section| section.flags & SHF_ALLOC != 0 && section.kind != SHT_NOBITS);
-    let end = loaded.iter().map(|(_, end)| *end).chain(allocated.filter_map(|section| section.end())).max()?;
+    let end = loaded.iter().map(|(_, end)| *end).chain(allocated.filter_map(Section::end)).max()?;
     (end <= bytes.len()).then_some(end)
 }
 
@@ -226,7 +226,7 @@ mod tests {
         let stripped = strip(&original).unwrap();
         assert!(stripped.len() < original.len());
         let (before, after) = (Elf::parse(&original).unwrap(), Elf::parse(&stripped).unwrap());
-        assert!(before.syms.len() > 0 && after.syms.len() == 0);
+        assert!(!before.syms.is_empty() && after.syms.is_empty());
         assert_eq!(before.program_headers, after.program_headers);
         for header in &before.program_headers {
             let mut range = header.file_range();

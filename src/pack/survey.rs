@@ -129,11 +129,12 @@ fn strip(bytes: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
 /// Whether a file of this origin loses its symbols.
 fn is_stripped(origin: &Origin, wanted: Strip) -> bool {
     match (wanted, origin) {
-        (Strip::None, _) => false,
         (Strip::All, _) | (Strip::Interpreter, Origin::Interpreter | Origin::Stdlib) => true,
-        (Strip::Interpreter, Origin::Distribution(_) | Origin::Application | Origin::Packproof | Origin::Unowned) => {
-            false
-        }
+        (Strip::None, _)
+        | (
+            Strip::Interpreter,
+            Origin::Distribution(_) | Origin::Application | Origin::Packproof | Origin::System | Origin::Unowned,
+        ) => false,
     }
 }
 

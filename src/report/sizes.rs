@@ -83,8 +83,7 @@ fn owner(owners: &BTreeMap<String, String>, path: &str) -> String {
     }
     let mut parts = path.split('/');
     let fixed = match (parts.next(), parts.next(), parts.next()) {
-        (Some("bin"), ..) => "the interpreter",
-        (Some("lib"), Some(_), None) => "the interpreter",
+        (Some("bin"), ..) | (Some("lib"), Some(_), None) => "the interpreter",
         (Some("lib" | "local"), _, Some(site)) if !matches!(site, "site-packages" | "dist-packages") => {
             "the standard library"
         }
@@ -210,6 +209,6 @@ mod tests {
         let sizes = count(&index, &|_| "x".to_owned(), &kind);
         assert_eq!(sizes.owners, [Size { name: "x".to_owned(), files: 3, unpacked: 100, packed: 50 }]);
         assert_eq!(sizes.kinds[0], Size { name: "sources".to_owned(), files: 2, unpacked: 60, packed: 30 });
-        assert!(text(&sizes).contains("        20 bytes"), "{}", text(&sizes));
+        assert!(text(&sizes).contains("  20 bytes   40 bytes        1  programs"), "{}", text(&sizes));
     }
 }

@@ -133,7 +133,7 @@ fn a_killed_first_start_leaves_nothing_that_stops_the_next() {
 fn simultaneous_first_starts_make_one_tree() {
     let place = Place::new();
     std::thread::scope(|scope| {
-        let starts: Vec<_> = (0..8).map(|_| scope.spawn(|| text(&place.run(&["hello"])))).collect();
+        let starts: Vec<_> = (0..32).map(|_| scope.spawn(|| text(&place.run(&["hello"])))).collect();
         for start in starts {
             assert_eq!(start.join().unwrap(), "hello\n");
         }

@@ -14,3 +14,5 @@ mod proof;
 mod real;
 mod site;
 mod support;
+mod survival;
+mod unpackaged;

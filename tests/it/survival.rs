@@ -1,0 +1,284 @@
+//! What an artifact lives through: crashes, cleaners, full disks, odd mounts, planted links, damage anywhere.
+
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+use fs_err as fs;
+use packproof::format::{Artifact, Footer};
+
+use crate::support::{Place, failure, finish, sample, skipped, text};
+
+/// A start that waits until it is killed.
+fn sleeping(place: &Place) -> Child {
+    let mut child = place.command(&["sleep"]).stdout(Stdio::piped()).spawn().unwrap();
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut [0; 9]).unwrap();
+    child
+}
+
+fn end(mut child: Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// Whether somebody holds the tree's lease.
+fn is_leased(place: &Place) -> bool {
+    fs::File::open(place.tree().join(".packproof")).unwrap().file().try_lock().is_err()
+}
+
+/// One bit in the middle of every part of the file behind the launcher.
+#[test]
+fn damage_in_any_part_runs_nothing_foreign() {
+    let bytes = fs::read(&sample().path).unwrap();
+    let artifact = Artifact::open(&sample().path).unwrap();
+    let index = artifact.index().unwrap();
+    let footer = artifact.footer;
+    let mut read: Vec<(String, u64, u64)> = index
+        .blocks
+        .iter()
+        .enumerate()
+        .map(|(number, block)| (format!("block {number}"), block.offset, block.packed))
+        .collect();
+    for (name, part) in [("index", footer.index), ("manifest", footer.manifest)] {
+        read.push((name.to_owned(), part.offset, part.length));
+    }
+    read.push(("footer".to_owned(), (bytes.len() - Footer::LENGTH) as u64, Footer::LENGTH as u64));
+    for (name, offset, length) in read {
+        let mut damaged = bytes.clone();
+        damaged[(offset + length / 2) as usize] ^= 0x04;
+        let place = Place::with_bytes(&damaged);
+        let (code, message) = failure(&place.run(&[]));
+        assert_eq!(code, 121, "{name}: {message}");
+        assert!(place.cached().is_empty(), "{name}: {:?}", place.cached());
+    }
+    // The ZIP's own headers are for other readers: the launcher never looks at them.
+    let directory = footer.manifest.offset + footer.manifest.length;
+    for at in [footer.launcher + 5, directory + 8, directory + 60] {
+        let mut damaged = bytes.clone();
+        damaged[at as usize] ^= 0x04;
+        assert_eq!(text(&Place::with_bytes(&damaged).run(&["hello"])), "hello\n");
+    }
+}
+
+#[test]
+fn what_is_loaded_goes_on_when_a_cleaner_takes_the_tree() {
+    let place = Place::new();
+    let child = sleeping(&place);
+    fs::remove_dir_all(place.tree()).unwrap();
+    assert_eq!(text(&place.run(&["hello"])), "hello\n");
+    end(child);
+    // Cleaners take files one by one, oldest first.
+    fs::remove_file(place.tree().join("bin/sample")).unwrap();
+    fs::remove_file(place.tree().join("app/empty.py")).unwrap();
+    assert_eq!(text(&place.run(&["hello"])), "hello\n");
+    assert!(place.tree().join("app/empty.py").exists());
+}
+
+#[test]
+fn a_running_program_holds_its_tree() {
+    let place = Place::new();
+    text(&place.run(&["hello"]));
+    assert!(!is_leased(&place));
+    let child = sleeping(&place);
+    assert!(is_leased(&place));
+    let said = text(&place.special("clean", &[]));
+    assert!(said.contains("in use, left alone"), "{said}");
+    end(child);
+    assert!(!is_leased(&place));
+    assert!(text(&place.special("clean", &[])).contains("removed"));
+    assert!(place.cached().is_empty());
+}
+
+/// Trees of earlier builds: a new one is made, two others stay, and what is held or was just used.
+#[test]
+fn old_trees_go_by_themselves() {
+    let place = Place::new();
+    let hours = |hours: u64| SystemTime::now() - Duration::from_hours(hours);
+    let old = |number: u32, used: SystemTime| {
+        let folder = place.cache().join(format!("sample-{number:032x}"));
+        fs::create_dir_all(folder.join("lib")).unwrap();
+        fs::write(folder.join(".packproof"), "whatever\n").unwrap();
+        fs::File::open(folder.join(".packproof")).unwrap().set_modified(used).unwrap();
+        folder
+    };
+    fs::create_dir(place.cache()).unwrap();
+    fs::set_permissions(place.cache(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    let trees: Vec<_> = [2, 3, 4, 5, 24 * 60].into_iter().zip(1..).map(|(age, at)| old(at, hours(age))).collect();
+    let recent: Vec<_> = (10..13).map(|at| old(at, hours(0))).collect();
+    let held = fs::File::open(trees[3].join(".packproof")).unwrap();
+    held.file().try_lock_shared().unwrap();
+    let other = place.cache().join("sample-two-00000000000000000000000000000001");
+    fs::create_dir(&other).unwrap();
+
+    text(&place.run(&["hello"]));
+    let left: Vec<bool> = trees.iter().map(|tree| tree.exists()).collect();
+    assert_eq!(left, [false, false, false, true, false]);
+    assert!(recent.iter().all(|tree| tree.exists()) && other.exists() && place.tree().exists());
+    // A warm start removes nothing.
+    drop(held);
+    text(&place.run(&["hello"]));
+    assert!(trees[3].exists());
+}
+
+/// A crash of the machine can leave a tree whose files have their names, and not their content.
+#[test]
+fn a_tree_of_another_boot_is_compared_before_it_is_trusted() {
+    let mark = |place: &Place| place.tree().join(".packproof");
+    let of_another_boot = |place: &Place| {
+        let text = fs::read_to_string(mark(place)).unwrap();
+        let (payload, boot) = text.split_once('\n').unwrap();
+        assert_eq!(boot.len(), 37, "{boot}");
+        fs::write(mark(place), format!("{payload}\n00000000-1111-2222-3333-444444444444\n")).unwrap();
+    };
+    let place = Place::new();
+    text(&place.run(&["hello"]));
+    if fs::read_to_string(mark(&place)).unwrap().contains("settled") {
+        return skipped("a machine that names its boots");
+    }
+    of_another_boot(&place);
+    assert_eq!(text(&place.run(&["hello"])), "hello\n");
+    assert!(fs::read_to_string(mark(&place)).unwrap().contains("settled"), "compared once");
+
+    let lost = place.tree().join("app/empty.py");
+    for damage in ["", "import nothing\n"] {
+        fs::remove_dir_all(place.tree()).unwrap();
+        text(&place.run(&["hello"]));
+        let victim = if damage.is_empty() { place.tree().join("app/main.py") } else { lost.clone() };
+        fs::write(&victim, damage).unwrap();
+        of_another_boot(&place);
+        assert_eq!(text(&place.run(&["hello"])), "hello\n");
+        let mended = fs::read_to_string(&victim).unwrap();
+        assert!(mended != damage && !fs::read_to_string(mark(&place)).unwrap().contains("1111"), "{mended}");
+    }
+    assert_eq!(place.cached().len(), 1);
+}
+
+#[test]
+fn planted_links_are_not_followed() {
+    let place = Place::new();
+    let elsewhere = place.at("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::write(elsewhere.join("precious"), "kept").unwrap();
+    fs::create_dir(place.cache()).unwrap();
+    fs::set_permissions(place.cache(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    let name = place.tree().file_name().unwrap().to_str().unwrap().to_owned();
+    for suffix in ["", ".work", ".trash"] {
+        symlink(&elsewhere, place.cache().join(format!("{name}{suffix}"))).unwrap();
+    }
+    assert_eq!(text(&place.run(&["hello"])), "hello\n");
+    assert!(fs::symlink_metadata(place.tree()).unwrap().is_dir());
+    assert_eq!(place.cached(), std::slice::from_ref(&name));
+    assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 1);
+    fs::remove_dir_all(place.tree()).unwrap();
+    fs::remove_file(place.cache().join(format!("{name}.lock"))).unwrap();
+    symlink(elsewhere.join("precious"), place.cache().join(format!("{name}.lock"))).unwrap();
+    let (code, message) = failure(&place.run(&["hello"]));
+    assert!(code == 122 && message.contains("PACKPROOF_CACHE"), "{message}");
+    assert_eq!(fs::read_to_string(elsewhere.join("precious")).unwrap(), "kept");
+    // A file where the folder should be.
+    let other = Place::new();
+    fs::create_dir(other.cache()).unwrap();
+    fs::set_permissions(other.cache(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    fs::write(other.tree(), "a file").unwrap();
+    fs::write(other.cache().join(format!("{name}.work")), "another").unwrap();
+    assert_eq!(text(&other.run(&["hello"])), "hello\n");
+}
+
+#[test]
+fn it_starts_moved_linked_and_from_a_folder_that_is_gone() {
+    let place = Place::with_bytes(&fs::read(&sample().path).unwrap());
+    let at = |name: &str| place.at(name);
+    assert_eq!(text(&place.run(&["hello"])), "hello\n");
+    fs::hard_link(&place.artifact, at("linked")).unwrap();
+    fs::create_dir(at("moved to")).unwrap();
+    fs::rename(&place.artifact, at("moved to/ärtifact")).unwrap();
+    symlink("moved to/ärtifact", at("relative link")).unwrap();
+    let shell = |order: &str| {
+        let mut shell = Command::new("/bin/sh");
+        shell.arg("-c").arg(order).env_clear().env("PACKPROOF_CACHE", place.cache()).env("PATH", "/usr/bin:/bin");
+        text(&finish(shell.current_dir(place.root.path())))
+    };
+    assert_eq!(shell("./linked && './moved to/ärtifact' && './relative link'"), "hello\nhello\nhello\n");
+    assert_eq!(shell("mkdir gone && cd gone && rmdir ../gone && ../linked"), "hello\n");
+    // While it runs, its file may be replaced or removed.
+    assert_eq!(
+        shell("PATH=.:$PATH linked && rm linked 'moved to/ärtifact' && ls"),
+        "hello\ncache\nhome\nmoved to\nrelative link\n"
+    );
+    assert_eq!(place.cached().len(), 1);
+}
+
+#[test]
+fn a_path_that_is_too_long_is_passed_over() {
+    let place = Place::new();
+    let long = format!("/tmp/{}", "long/".repeat(500));
+    let output = finish(place.command(&["hello"]).env("PACKPROOF_CACHE", long));
+    assert_eq!(text(&output), "hello\n");
+    assert!(place.at("home/.cache/packproof").is_dir() && !Path::new("/tmp/long").exists());
+}
+
+#[test]
+fn a_cache_of_another_user_is_passed_over() {
+    if !rustix::process::geteuid().is_root() {
+        return skipped("root, to give a folder to another user");
+    }
+    let place = Place::new();
+    fs::create_dir(place.cache()).unwrap();
+    fs::set_permissions(place.cache(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    std::os::unix::fs::chown(place.cache(), Some(65534), None).unwrap();
+    assert_eq!(text(&place.run(&["hello"])), "hello\n");
+    assert!(place.cached().is_empty() && place.at("home/.cache/packproof").is_dir());
+}
+
+/// In a mount namespace of its own. `$A` is the artifact, `$C` an empty folder.
+fn mounted(place: &Place, order: &str) -> Option<std::process::Output> {
+    fs::create_dir_all(place.at("mount")).unwrap();
+    let mut shell = Command::new("unshare");
+    shell.args(["--mount", "--propagation", "private", "/bin/sh", "-ec", order]).env_clear();
+    shell.env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin").env("A", &place.artifact).env("C", place.at("mount"));
+    shell.env("HOME", place.at("home")).current_dir(place.root.path()).stdin(Stdio::null());
+    let allowed = Command::new("unshare").args(["--mount", "true"]).status().is_ok_and(|status| status.success());
+    allowed.then(|| finish(&mut shell))
+}
+
+#[test]
+fn odd_mounts_are_passed_over_or_named() {
+    let orders = [
+        // Too small, by bytes and by files; the second shows only while unpacking.
+        "mount -t tmpfs -o size=4m,mode=700 none $C; PACKPROOF_CACHE=$C $A hello; ls -A $C",
+        "mount -t tmpfs -o size=900m,nr_inodes=90,mode=700 none $C; PACKPROOF_CACHE=$C $A hello; ls -A $C | grep -v lock || true",
+        "mount -t tmpfs -o noexec,mode=700 none $C; PACKPROOF_CACHE=$C $A hello; ls -A $C",
+        "mount -t tmpfs -o ro,mode=700 none $C; PACKPROOF_CACHE=$C $A hello; ls -A $C",
+    ];
+    for order in orders {
+        let place = Place::new();
+        let Some(output) = mounted(&place, order) else { return skipped("the right to mount") };
+        assert_eq!(text(&output), "hello\n", "{order}");
+        assert!(place.at("home/.cache/packproof").is_dir(), "{order}");
+    }
+    // Nothing else will do: the message names each, and the cure.
+    let place = Place::new();
+    let order = "mount -t tmpfs -o noexec none /var/tmp; mount -t tmpfs -o ro none $HOME; exec $A hello";
+    let (code, message) = failure(&mounted(&place, order).unwrap());
+    assert_eq!(code, 122, "{message}");
+    for wanted in ["noexec", "read-only", "set PACKPROOF_CACHE"] {
+        assert!(message.to_lowercase().contains(wanted) || message.contains(wanted), "{wanted}: {message}");
+    }
+}
+
+#[test]
+fn it_starts_from_a_read_only_mount_and_without_proc() {
+    let orders = [
+        "mount --bind $(dirname $A) $C; mount -o remount,ro,bind $C; exec env PACKPROOF_CACHE=$HOME/c $C/$(basename $A) hello",
+        "umount -l /proc; PACKPROOF_CACHE=$HOME/c $A hello",
+        // Warm; the lease and the mark need no /proc either.
+        "PACKPROOF_CACHE=$HOME/c $A hello >/dev/null; umount -l /proc; PACKPROOF_CACHE=$HOME/c exec $A hello",
+        "unset HOME; mount -t tmpfs none /var/tmp; $A hello; ls /var/tmp | grep -q packproof-0",
+    ];
+    for order in orders {
+        let place = Place::new();
+        let Some(output) = mounted(&place, order) else { return skipped("the right to mount") };
+        assert_eq!(text(&output), "hello\n", "{order}");
+    }
+}
