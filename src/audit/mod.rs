@@ -5,6 +5,7 @@
 
 mod checks;
 pub mod finding;
+pub mod gate;
 pub(crate) mod place;
 
 use std::cmp::Reverse;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::builder::styling::{AnsiColor, Effects, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::audit::gate::Deny;
 use crate::config::{Allowance, Overrides};
 use crate::names::ModuleName;
 
@@ -153,7 +154,15 @@ pub(crate) struct Audit {
     pub(crate) selection: Selection,
 
     #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub(crate) format: Format,
+    pub(crate) format: AuditFormat,
+
+    /// Fail on these too: `warnings`, or a finding's code; may be given more than once
+    #[arg(long, value_name = "WHAT", value_parser = deny)]
+    pub(crate) deny: Vec<Deny>,
+
+    /// An audit saved with `--format json`: only what is new since then is told, and fails
+    #[arg(long, value_name = "FILE")]
+    pub(crate) baseline: Option<PathBuf>,
 
     /// Show every finding, information too
     #[arg(long)]
@@ -162,6 +171,16 @@ pub(crate) struct Audit {
     /// Run nothing but the interpreter's own facts: names of extension modules then stay untold
     #[arg(long = "static")]
     pub(crate) no_child: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AuditFormat {
+    Text,
+    Json,
+    /// For code scanning
+    Sarif,
+    /// Annotations in GitHub Actions
+    Github,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -246,10 +265,24 @@ fn module(text: &str) -> Result<ModuleName, String> {
 fn allowance(text: &str) -> Result<Allowance, String> {
     let (code, subject) =
         text.split_once(':').ok_or("a code and a subject are wanted, e.g. `missing-module:orjson`")?;
-    if !crate::audit::CODES.iter().any(|(known, _)| *known == code) {
-        return Err(format!("`{code}` is no finding's code; `packproof explain` lists them"));
-    }
+    known(code)?;
     Ok(Allowance { code: code.to_owned(), subject: subject.to_owned(), reason: "--allow".to_owned() })
+}
+
+fn deny(text: &str) -> Result<Deny, String> {
+    if text == "warnings" {
+        return Ok(Deny::Warnings);
+    }
+    known(text)?;
+    Ok(Deny::Code(text.to_owned()))
+}
+
+fn known(code: &str) -> Result<(), String> {
+    if crate::audit::CODES.iter().any(|(known, _)| *known == code) {
+        Ok(())
+    } else {
+        Err(format!("`{code}` is no finding's code; `packproof explain` lists them"))
+    }
 }
 
 #[cfg(test)]

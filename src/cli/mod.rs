@@ -12,7 +12,7 @@ use crate::commands::{self, Outcome};
 use arguments::{Arguments, Command};
 
 pub(crate) use arguments::{
-    Audit, Build, Compression, Explain, Format, Graph, GraphFormat, Inspect, Licenses, Verify, Why,
+    Audit, AuditFormat, Build, Compression, Explain, Format, Graph, GraphFormat, Inspect, Licenses, Verify, Why,
 };
 pub(crate) use printer::Printer;
 

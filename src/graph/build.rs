@@ -3,7 +3,7 @@
 //! Reading is parallel, resolving is not: listing folders is cheap beside parsing, and module numbers stay the same
 //! from run to run.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,7 +25,8 @@ use crate::names::{DistName, ModuleName};
 pub struct Roots {
     /// Entries of `sys.path` that are the application's: the script's folder first, then `[runner] path`.
     pub application: Vec<PathBuf>,
-    pub entry: config::Entry,
+    /// Nothing for a whole environment.
+    pub entry: Option<config::Entry>,
     pub hidden_imports: Vec<ModuleName>,
     pub smoke_imports: Vec<SmokeImport>,
     pub smoke_scripts: Vec<PathBuf>,
@@ -41,12 +42,40 @@ impl Roots {
         application.extend(config.runner.path.iter().cloned());
         Self {
             application,
-            entry: config.runner.entry.clone(),
+            entry: Some(config.runner.entry.clone()),
             hidden_imports: config.runner.hidden_imports.clone(),
             smoke_imports: config.smoke.imports.clone(),
             smoke_scripts: config.smoke.scripts.clone(),
         }
     }
+}
+
+impl Roots {
+    /// Every top-level module that a distribution brings, its tests and documentation left out.
+    pub fn whole(environment: &Environment) -> Self {
+        let files = environment.distributions.iter().flat_map(|dist| &dist.files);
+        let tops: BTreeSet<ModuleName> = files.filter_map(|entry| top_level(&entry.path)).collect();
+        Self {
+            application: Vec::new(),
+            entry: None,
+            hidden_imports: tops.into_iter().collect(),
+            smoke_imports: Vec::new(),
+            smoke_scripts: Vec::new(),
+        }
+    }
+}
+
+/// `spam.py`, `spam/__init__.py`
+fn top_level(path: &str) -> Option<ModuleName> {
+    let stem = match path.rsplit_once('/') {
+        Some((folder, "__init__.py")) => folder,
+        Some(_) => return None,
+        None => path.strip_suffix(".py")?,
+    };
+    let is_product =
+        |part: &str| !matches!(part, "tests" | "test" | "docs" | "doc" | "examples" | "example" | "benchmarks");
+    let parts: Vec<&str> = stem.split('/').collect();
+    (parts.len() == 1 && is_product(parts[0])).then(|| ModuleName::new(parts[0]).ok())?
 }
 
 /// Deep nesting costs stack even when the tree is freed; only what is touched takes memory.
@@ -101,8 +130,8 @@ impl Builder {
 
     fn plant(&mut self, roots: &Roots) -> Result<Vec<ModuleId>, Error> {
         let script = match &roots.entry {
-            config::Entry::Script(script) => Some(script.clone()),
-            config::Entry::Module(_) | config::Entry::Function { .. } => None,
+            Some(config::Entry::Script(script)) => Some(script.clone()),
+            Some(config::Entry::Module(_) | config::Entry::Function { .. }) | None => None,
         };
         let main = self.script(script);
         self.by_name.insert(self.modules[0].name.clone(), main);
@@ -113,9 +142,11 @@ impl Builder {
             self.planted.push((main, RawImport { line: 0, kind, module, names }));
         };
         match &roots.entry {
-            config::Entry::Script(_) => {}
-            config::Entry::Module(module) => plant("[runner] entry", ImportKind::Unconditional, module, Names::Module),
-            config::Entry::Function { module, function } => {
+            Some(config::Entry::Script(_)) | None => {}
+            Some(config::Entry::Module(module)) => {
+                plant("[runner] entry", ImportKind::Unconditional, module, Names::Module);
+            }
+            Some(config::Entry::Function { module, function }) => {
                 let first = function.split('.').next().unwrap_or_default();
                 plant("[runner] entry", ImportKind::Unconditional, module, Names::Listed([first.into()].into()));
             }
@@ -133,7 +164,7 @@ impl Builder {
         for script in &roots.smoke_scripts {
             root_ids.push(self.script(Some(script.clone())));
         }
-        if let config::Entry::Module(module) = &roots.entry {
+        if let Some(config::Entry::Module(module)) = &roots.entry {
             self.run_as_main(module)?;
         }
         Ok(root_ids)
@@ -267,7 +298,7 @@ impl Builder {
         let in_namespace = parent.is_none_or(|id| self.modules[id.index()].kind == ModuleKind::Namespace);
         let module = &mut self.modules[id.index()];
         let entry = match &roots.entry {
-            config::Entry::Script(script) if id == ModuleId::MAIN => Some(script),
+            Some(config::Entry::Script(script)) if id == ModuleId::MAIN => Some(script),
             _ => None,
         };
         match (read, entry) {
@@ -458,6 +489,7 @@ impl Builder {
                 module.symbols.opaque = Some(Opaque::ReplacesItself);
             }
         }
+        graph.vendored = graph.vendored_names(environment);
         let replaced: Vec<usize> = graph
             .imports
             .iter()
@@ -508,8 +540,32 @@ impl ModuleGraph {
         patched
     }
 
+    /// A distribution that changes `sys.path` may put a folder of its own there, as setuptools does with `_vendor`: what
+    /// lies in its folders, by the names of files and folders below the first level.
+    fn vendored_names(&self, environment: &Environment) -> BTreeMap<DistName, FxHashSet<Box<str>>> {
+        let mut vendored = BTreeMap::new();
+        for module in self.modules.iter().filter(|module| module.symbols.changes_path.is_some()) {
+            let Origin::Distribution(name) = &module.origin else { continue };
+            let Some(dist) = environment.distribution(name.as_str()) else { continue };
+            vendored.entry(name.clone()).or_insert_with(|| {
+                let below = dist.files.iter().flat_map(|entry| entry.path.split('/').skip(1));
+                below.map(|part| Box::from(part.strip_suffix(".py").unwrap_or(part))).collect()
+            });
+        }
+        vendored
+    }
+
+    fn is_vendored(&self, import: &Import) -> bool {
+        let Origin::Distribution(name) = &self.module(import.importer).origin else { return false };
+        let top = import.module.split('.').next().unwrap_or_default();
+        self.vendored.get(name).is_some_and(|names| names.contains(top))
+    }
+
     fn is_made_at_run_time(&self, import: &Import) -> bool {
         let Target::Missing { within } = import.target else { return false };
+        if within.is_none() && self.is_vendored(import) {
+            return true;
+        }
         let mut name = &*import.module;
         loop {
             if self.runtime_modules.contains(name) {

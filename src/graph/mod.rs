@@ -36,7 +36,7 @@ pub use source::Uninspectable;
 pub use syntax::{ImportKind, Names, Opaque, Probe, Symbols};
 pub use why::Chain;
 
-use crate::names::ModuleName;
+use crate::names::{DistName, ModuleName};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ModuleId(u32);
@@ -130,6 +130,8 @@ pub struct ModuleGraph {
     patched: FxHashSet<(ModuleId, Box<str>)>,
     /// Modules that the configuration asks for, with the key that does.
     configured: Vec<(ModuleName, &'static str)>,
+    /// What distributions that change `sys.path` have in folders of their own.
+    vendored: BTreeMap<DistName, FxHashSet<Box<str>>>,
     /// Names that some module puts into `sys.modules`.
     runtime_modules: FxHashSet<Box<str>>,
 }

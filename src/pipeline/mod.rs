@@ -7,6 +7,7 @@
 mod proof;
 mod reach;
 mod spec;
+mod whole;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -25,6 +26,7 @@ use crate::progress::Progress;
 pub use proof::proof_plan;
 pub use reach::reached;
 pub use spec::{Choices, pack_spec};
+pub use whole::audit_environment;
 
 /// Configuration, environment, hooks and graph of one project.
 #[derive(Debug)]

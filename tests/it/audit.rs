@@ -129,6 +129,78 @@ fn names_without_source_are_asked_for() {
 }
 
 #[test]
+fn a_folder_that_a_distribution_puts_on_the_path_is_its_own() {
+    let init = "import os, sys\nsys.path.append(os.path.join(os.path.dirname(__file__), '_vendor'))\nimport ham.inner\nimport absent\n";
+    let files = [("eggs/__init__.py", init), ("eggs/_vendor/ham/inner.py", "")];
+    let site = Site::new().with("eggs", "1.0", "", &files);
+    assert_eq!(told(&site.audit(&[("app.py", "import eggs\n")])), ["error missing-module absent"]);
+    assert_eq!(told(&site.audit(&[("app.py", "import eggs, ham\n")])).len(), 2, "the application is not eggs");
+}
+
+/// The tool itself, in a folder that has nothing to say of an application.
+fn tool(site: &Site, arguments: &[&str]) -> (i32, String) {
+    let home = site.root.path().join("home");
+    fs::create_dir_all(&home).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_packproof"));
+    command.arg("audit").args(arguments).arg("--python").arg(site.root.path().join("venv"));
+    command.env_clear().env("HOME", &home).env("PATH", "/usr/bin:/bin").current_dir(&home);
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+    (output.status.code().unwrap(), said)
+}
+
+#[test]
+fn a_whole_environment_without_an_application() {
+    let site = Site::new()
+        .with("spool", "1.0", "", &[("spool.py", FILE)])
+        .with("spool-print", "2.0", "", &[("spool/__init__.py", "Job = 1\n")])
+        .with(
+            "eggs",
+            "1.0",
+            "Requires-Dist: ham",
+            &[("eggs.py", "from spool import Segment\n"), ("tests/__init__.py", "import absent\n")],
+        )
+        .with("plugin", "1.0", "", &[("plugin.py", "import host\n")]);
+    let (code, said) = tool(&site, &[]);
+    assert_eq!(code, 1, "{said}");
+    let codes: Vec<_> = said.lines().filter_map(|line| line.split_once("]: ").map(|(code, _)| code)).collect();
+    assert_eq!(codes, ["error[module-shadowed", "warning[missing-module", "warning[unmet-requirement"], "{said}");
+}
+
+#[test]
+fn what_is_denied_and_what_is_known_from_a_baseline() {
+    let site = Site::new().with("eggs", "1.0", "Requires-Dist: ham", &[("eggs.py", "")]);
+    assert_eq!(tool(&site, &[]).0, 0);
+    assert_eq!(tool(&site, &["--deny", "warnings"]).0, 1);
+    assert_eq!(tool(&site, &["--deny", "unmet-requirement"]).0, 1);
+    assert_eq!(tool(&site, &["--deny", "missing-module"]).0, 0);
+    assert_eq!(tool(&site, &["--deny", "odd"]).0, 2);
+    let (code, saved) = tool(&site, &["-q", "--format", "json"]);
+    assert_eq!(code, 0);
+    let baseline = site.root.path().join("baseline.json");
+    fs::write(&baseline, saved).unwrap();
+    let baseline = baseline.to_str().unwrap();
+    let (code, said) = tool(&site, &["-q", "--deny", "warnings", "--baseline", baseline]);
+    assert_eq!((code, said.lines().next()), (0, Some("2 known from the baseline")), "{said}");
+    // An update brings a second owner of a name, and mends the requirement.
+    let site = site
+        .with("ham", "1.0", "", &[("ham.py", "from spool import Segment\n")])
+        .with("spool", "1.0", "", &[("spool.py", FILE)])
+        .with("spool-print", "2.0", "", &[("spool/__init__.py", "Job = 1\n")]);
+    let (code, said) = tool(&site, &["-q", "--baseline", baseline]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("gone since the baseline: [unmet-requirement] ham: "), "{said}");
+    assert_eq!(said.matches("error[").count(), 1, "{said}");
+    fs::write(baseline, "{}").unwrap();
+    let (code, said) = tool(&site, &["-q", "--baseline", baseline]);
+    assert!(code == 2 && said.contains("is no audit that was saved"), "{said}");
+    for format in ["sarif", "github"] {
+        let (code, said) = tool(&site, &["-q", "--format", format]);
+        assert!(code == 1 && said.contains("module-shadowed"), "{said}");
+    }
+}
+
+#[test]
 fn what_an_application_does_without_is_silent() {
     let site = Site::new().with(
         "eggs",

@@ -78,7 +78,7 @@ fn walk(version: &str, lock: &str) -> Walked {
         .collect();
     let roots = Roots {
         application: vec![folder.clone()],
-        entry: Entry::Script(folder.join("app.py")),
+        entry: Some(Entry::Script(folder.join("app.py"))),
         hidden_imports: tops.into_iter().collect(),
         smoke_imports: Vec::new(),
         smoke_scripts: Vec::new(),

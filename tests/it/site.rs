@@ -81,7 +81,7 @@ impl Site {
         let environment = Environment::read(&self.root.path().join("venv/bin/python")).unwrap();
         let roots = Roots {
             application: vec![folder.clone()],
-            entry: Entry::Script(folder.join(files[0].0)),
+            entry: Some(Entry::Script(folder.join(files[0].0))),
             hidden_imports: Vec::new(),
             smoke_imports: Vec::new(),
             smoke_scripts: Vec::new(),

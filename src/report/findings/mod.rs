@@ -1,9 +1,16 @@
-//! [`Report`] → text and JSON.
+//! [`Report`] → text, JSON, SARIF, and GitHub's workflow commands.
+
+mod github;
+mod sarif;
 
 use std::fmt::Write;
 
 use serde::Serialize;
 
+pub use github::github;
+pub use sarif::sarif;
+
+use crate::audit::gate::{SCHEMA, Verdict};
 use crate::audit::{Finding, Report, Severity};
 
 /// How much of a report is told.
@@ -17,9 +24,6 @@ pub enum Extent {
 
 /// Findings that [`Extent::Screen`] shows in full.
 const SHOWN: usize = 8;
-
-/// Version of the JSON; raised where a reader would have to change.
-const SCHEMA: u32 = 1;
 
 /// Plain text, one paragraph for each finding.
 pub fn text(report: &Report, extent: Extent) -> String {
@@ -38,6 +42,46 @@ pub fn text(report: &Report, extent: Extent) -> String {
     }
     line(&mut out, &summary(report));
     out
+}
+
+/// What came and went since the baseline; nothing without one.
+pub fn since_baseline(verdict: &Verdict) -> String {
+    let mut out = String::new();
+    if verdict.known > 0 {
+        line(&mut out, &format!("{} known from the baseline", verdict.known));
+    }
+    for (code, subject, message) in &verdict.gone {
+        line(&mut out, &format!("gone since the baseline: [{code}] {subject}: {message}"));
+    }
+    out
+}
+
+/// The place that a finding is shown at where only one can be: the first with a line, else the first, else the
+/// configuration, to which everything belongs that no file shows.
+fn annotated(finding: &Finding) -> (&str, Option<u32>) {
+    const CONFIGURATION: &str = "packproof.toml";
+    let places = || finding.evidence.iter().filter_map(|evidence| Some((evidence.file.as_deref()?, evidence.line)));
+    let (file, line) =
+        places().find(|(_, line)| line.is_some()).or_else(|| places().next()).unwrap_or((CONFIGURATION, None));
+    // `[smoke] imports`, `a hook for …`
+    if line.is_none() && file.contains(' ') { (CONFIGURATION, None) } else { (file, line) }
+}
+
+/// Message, evidence and cure, a line each.
+fn whole(finding: &Finding) -> String {
+    let mut text = finding.message.clone();
+    for evidence in &finding.evidence {
+        let place = match (&evidence.file, evidence.line) {
+            (Some(file), Some(number)) => format!("{file}:{number}: "),
+            (Some(file), None) => format!("{file}: "),
+            (None, _) => String::new(),
+        };
+        let _ = write!(text, "\n{place}{}", evidence.text);
+    }
+    if let Some(cure) = &finding.cure {
+        let _ = write!(text, "\nhelp: {cure}");
+    }
+    text
 }
 
 /// `1 warning; 2 notes of information, 1 finding allowed`
@@ -74,18 +118,7 @@ pub fn json(report: &Report) -> String {
 }
 
 fn paragraph(out: &mut String, finding: &Finding) {
-    line(out, &format!("{}[{}]: {}", finding.severity, finding.code, finding.message));
-    for evidence in &finding.evidence {
-        let place = match (&evidence.file, evidence.line) {
-            (Some(file), Some(number)) => format!("{file}:{number}: "),
-            (Some(file), None) => format!("{file}: "),
-            (None, _) => String::new(),
-        };
-        line(out, &format!("  {place}{}", evidence.text));
-    }
-    if let Some(cure) = &finding.cure {
-        line(out, &format!("  help: {cure}"));
-    }
+    line(out, &format!("{}[{}]: {}", finding.severity, finding.code, whole(finding).replace('\n', "\n  ")));
     out.push('\n');
 }
 
@@ -141,5 +174,32 @@ mod tests {
         assert_eq!(value["schema"], 1);
         assert_eq!(value["findings"][0]["severity"], "error");
         assert_eq!(value["findings"][0]["evidence"][0]["line"], 3);
+    }
+    #[test]
+    fn annotations_for_a_pull_request() {
+        let mut odd = finding(Severity::Info);
+        odd.evidence[0] = Evidence { file: Some("[smoke] imports".to_owned()), line: None, text: "100 %".to_owned() };
+        let report = Report { findings: vec![finding(Severity::Error), odd], ..Report::default() };
+        insta::assert_snapshot!(github(&report), @r"
+        ::error file=a.py,line=3,title=missing-module::no module named `eggs`%0Aa.py:3: imports `eggs`%0Ahelp: install it
+        ::notice file=packproof.toml,title=missing-module::no module named `eggs`%0A[smoke] imports: 100 %25%0Ahelp: install it
+        ");
+    }
+
+    #[test]
+    fn sarif_has_what_code_scanning_asks_for() {
+        let report = Report { findings: vec![finding(Severity::Error)], ..Report::default() };
+        let value: serde_json::Value = serde_json::from_str(&sarif(&report)).unwrap();
+        let run = &value["runs"][0];
+        assert_eq!(
+            (&value["version"], &run["tool"]["driver"]["rules"][0]["id"]),
+            (&"2.1.0".into(), &"missing-module".into())
+        );
+        let result = &run["results"][0];
+        assert_eq!((&result["level"], &result["ruleId"]), (&"error".into(), &"missing-module".into()));
+        let place = &result["locations"][0]["physicalLocation"];
+        assert_eq!(place["artifactLocation"]["uri"], "a.py");
+        assert_eq!(place["region"]["startLine"], 3);
+        assert_eq!(result["partialFingerprints"]["codeAndSubject/v1"], "missing-module:eggs");
     }
 }

@@ -1,0 +1,39 @@
+//! An environment without an application → its audit.
+
+use std::path::Path;
+
+use super::Error;
+use crate::audit::{self, Report, Severity};
+use crate::cache;
+use crate::config::{self, Allowance};
+use crate::environment::Environment;
+use crate::graph::{self, Roots};
+use crate::hooks::Hooks;
+use crate::progress::Progress;
+
+/// Every distribution counts as wanted. What fails to import may be a plugin whose host is not there, and is a warning.
+pub fn audit_environment(
+    python: &Path,
+    allow: &[Allowance],
+    may_run: bool,
+    progress: &dyn Progress,
+) -> Result<Report, Error> {
+    let environment = Environment::read(python)?;
+    let hooks = Hooks::load(&[])?;
+    progress.start("reading modules", 0);
+    let graph = graph::build(&environment, &Roots::whole(&environment), &hooks);
+    progress.finish();
+    let mut graph = graph?;
+    if may_run {
+        graph.ask(&environment, cache::root().as_deref());
+    }
+    let config = config::Audit { allow: allow.to_vec(), ..config::Audit::default() };
+    let mut report = audit::run(&environment, &graph, &hooks, &config, None);
+    for finding in &mut report.findings {
+        if matches!(finding.code, "missing-module" | "missing-name" | "uninspectable") {
+            finding.severity = finding.severity.max(Severity::Warning);
+        }
+    }
+    report.findings.sort_by_key(|finding| finding.severity);
+    Ok(report)
+}
