@@ -11,6 +11,7 @@
 //! native       ELF files                              → needed libraries, symbol versions, run paths
 //! licenses     distributions and libraries            → SPDX expressions, and what is allowed
 //! layout       all of the above                       → Layout: which file lies where in the artifact
+//! sbom         layout, licences                       → a CycloneDX document
 //! pack         Layout                                 → the artifact
 //! format       what pack writes and launcher reads
 //! launcher     the artifact's own bytes               → a running Python
@@ -57,5 +58,7 @@ pub mod pipeline;
 pub mod progress;
 #[cfg(feature = "tool")]
 pub mod report;
+#[cfg(feature = "tool")]
+pub mod sbom;
 #[cfg(feature = "tool")]
 pub mod verify;

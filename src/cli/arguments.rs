@@ -124,6 +124,10 @@ pub(crate) struct Build {
     #[arg(long, value_name = "LEVEL", default_value = "fast")]
     pub(crate) compression: Compression,
 
+    /// Also write the bill of materials (CycloneDX), which is in the artifact as `sbom.cdx.json`, to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sbom: Option<PathBuf>,
+
     /// Pack without proving; the artifact is then called what it is, not proved
     #[arg(long)]
     pub(crate) no_proof: bool,

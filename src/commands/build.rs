@@ -36,7 +36,7 @@ pub(crate) fn run(arguments: &cli::Build, printer: Printer, progress: &dyn Progr
     }
 
     let staging = Staging::beside(&output)?;
-    let spec = pipeline::pack_spec(&project, &plan, Choices { compression: level(arguments), threads: None });
+    let spec = pipeline::pack_spec(&project, &plan, Choices { compression: level(arguments), threads: None })?;
     let mut packed = pack::pack(&plan.planned.layout, &spec, &staging.artifact, progress)?;
     project.times.extend(packed.times.drain(..));
 
@@ -47,6 +47,9 @@ pub(crate) fn run(arguments: &cli::Build, printer: Printer, progress: &dyn Progr
         let wanted = pipeline::proof_plan(&project, &plan.planned, &staging.artifact, &tool);
         Some(project.times.take("proof", || verify::prove(&wanted, progress))?)
     };
+    if let (Some(file), Some(sbom)) = (&arguments.sbom, &spec.sbom) {
+        fs::write(file, sbom)?;
+    }
     packed.path = staging.settle(&output, proof.as_ref())?;
     printer.say(&build::summary(&build::Built {
         project: &project,

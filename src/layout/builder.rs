@@ -46,7 +46,11 @@ impl Builder {
     /// Whether anything lies below `folder`.
     pub(super) fn holds_folder(&self, folder: &ArchivePath) -> bool {
         let below = format!("{folder}/");
-        self.entries.keys().any(|path| path.as_str().starts_with(&below))
+        // A path that begins with it comes right after the folder's own name, but for names like `lib-x`.
+        let after = self.entries.range(folder.clone()..);
+        after
+            .take_while(|(path, _)| path.as_str().starts_with(folder.as_str()))
+            .any(|(path, _)| path.as_str().starts_with(&below))
     }
 
     pub(super) fn paths(&self) -> impl Iterator<Item = (&ArchivePath, &Entry)> {

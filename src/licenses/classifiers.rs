@@ -32,6 +32,19 @@ const CLASSIFIERS: &[(&str, &str)] = &[
     ("Zope Public License", "ZPL-2.1"),
 ];
 
+/// The free field, as it is often written.
+const SPOKEN: &[(&str, &str)] = &[
+    ("3-Clause BSD License", "BSD-3-Clause"),
+    ("Apache License 2.0", "Apache-2.0"),
+    ("Apache License, Version 2.0", "Apache-2.0"),
+    ("Apache 2", "Apache-2.0"),
+    ("BSD", "BSD-3-Clause"),
+    ("BSD License", "BSD-3-Clause"),
+    ("MIT License", "MIT"),
+    ("The MIT License", "MIT"),
+    ("The MIT License (MIT)", "MIT"),
+];
+
 /// Several classifiers mean that all hold, as nothing says that one may choose.
 pub(super) fn expression(classifiers: &[String]) -> Option<String> {
     let mut found: Vec<&str> = classifiers
@@ -56,6 +69,9 @@ pub(super) fn spoken(text: &str) -> Option<String> {
     }
     if spdx::Expression::parse(text).is_ok() {
         return Some(text.to_owned());
+    }
+    if let Some((_, name)) = SPOKEN.iter().find(|(spoken, _)| spoken.eq_ignore_ascii_case(text)) {
+        return Some((*name).to_owned());
     }
     let (name, length) = spdx::imprecise_license_id(text)?;
     (length == text.len()).then(|| name.name.to_owned())

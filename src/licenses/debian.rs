@@ -15,6 +15,7 @@ pub struct Packages {
     info: PathBuf,
     docs: PathBuf,
     status: PathBuf,
+    release: PathBuf,
     /// Shared libraries alone: file → package. Read when the first file is asked for.
     owners: OnceLock<BTreeMap<PathBuf, String>>,
     versions: OnceLock<BTreeMap<String, String>>,
@@ -22,6 +23,8 @@ pub struct Packages {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Package {
+    /// `debian`, or a distribution made from it.
+    pub vendor: String,
     pub name: String,
     pub version: Option<String>,
     /// An SPDX expression, where `copyright` gives one that can be read as such.
@@ -38,6 +41,7 @@ impl Packages {
             info: root.join("var/lib/dpkg/info"),
             docs: root.join("usr/share/doc"),
             status: root.join("var/lib/dpkg/status"),
+            release: root.join("etc/os-release"),
             owners: OnceLock::new(),
             versions: OnceLock::new(),
         }
@@ -51,7 +55,10 @@ impl Packages {
         let name = owners.get(file).or_else(|| owners.get(&unmerged?))?.clone();
         let versions = self.versions.get_or_init(|| versions(&fs::read_to_string(&self.status).unwrap_or_default()));
         let copyright = fs::read_to_string(self.docs.join(&name).join("copyright")).unwrap_or_default();
-        Some(Package { version: versions.get(&name).cloned(), license: license(&copyright), name })
+        let release = fs::read_to_string(&self.release).unwrap_or_default();
+        let vendor = release.lines().find_map(|line| line.strip_prefix("ID=")).unwrap_or("debian");
+        let vendor = vendor.trim_matches('"').to_owned();
+        Some(Package { vendor, version: versions.get(&name).cloned(), license: license(&copyright), name })
     }
 }
 

@@ -4,7 +4,8 @@ use super::{Plan, Project};
 use crate::cache;
 use crate::format::{Start, StartEntry};
 use crate::layout;
-use crate::pack::{Compression, PackSpec};
+use crate::pack::{self, Compression, PackSpec};
+use crate::sbom;
 
 /// What the user chooses for one build.
 #[derive(Debug, Clone, Copy)]
@@ -14,23 +15,30 @@ pub struct Choices {
     pub threads: Option<usize>,
 }
 
-pub fn pack_spec(project: &Project, plan: &Plan, choices: Choices) -> PackSpec {
+pub fn pack_spec(project: &Project, plan: &Plan, choices: Choices) -> Result<PackSpec, std::io::Error> {
     let facts = &project.environment.facts;
     let entry = match &plan.planned.entry {
         layout::StartEntry::Script(path) => StartEntry::Script(path.clone()),
         layout::StartEntry::Module(module) => StartEntry::Module(module.to_string()),
     };
-    PackSpec {
+    let sbom = sbom::document(&sbom::Inputs {
+        name: &project.config.runner.name,
+        environment: &project.environment,
+        planned: &plan.planned,
+        licenses: &plan.licenses,
+        launcher_crates: pack::LAUNCHER_CRATES,
+    })?;
+    Ok(PackSpec {
         name: project.config.runner.name.clone(),
         python_version: facts.version_string(),
         python: facts.base_executable.clone(),
         start: Start { interpreter: plan.planned.interpreter.clone(), options: Vec::new(), entry },
         glibc_floor: plan.planned.native.sure_floor.version.as_ref().map(ToString::to_string),
-        sbom: None,
+        sbom: Some(sbom),
         level: choices.compression,
         strip: project.config.runner.strip,
         interpreter_mode: project.config.runner.interpreter,
         cache: cache::root(),
         threads: choices.threads,
-    }
+    })
 }

@@ -198,7 +198,7 @@ fn left_out(context: &TestContext, folder: &Path) {
     });
     assert_eq!(plan.planned.layout.entries.len(), before - 2);
     let choices = Choices { compression: Compression::Fast, threads: None };
-    let spec = pipeline::pack_spec(&project, &plan, choices);
+    let spec = pipeline::pack_spec(&project, &plan, choices).unwrap();
     let broken = context.at("broken");
     pack::pack(&plan.planned.layout, &spec, &broken, &Silent).unwrap();
     let tool = Path::new(env!("CARGO_BIN_EXE_packproof"));

@@ -233,3 +233,82 @@ fn the_floor_is_what_objdump_finds() {
     assert!(told.last().unwrap().contains(&format!("glibc {floor} ")), "{floor}: {told:#?}");
     assert!(highest.len() >= 2, "{highest:?}");
 }
+
+const VALIDATOR: &str = r"
+import sys
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+with open(sys.argv[1]) as file:
+    error = JsonStrictValidator(SchemaVersion.V1_6).validate_str(file.read())
+sys.exit(str(error) if error else 0)
+";
+
+/// An artifact that holds the validator of the CycloneDX project, with its official schemas, judges its own bill.
+#[test]
+fn the_bill_of_materials_is_valid_and_whole() {
+    let context = TestContext::new();
+    let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cyclonedx");
+    let python = venv.join("bin/python");
+    if !venv.join("complete").exists() {
+        let _ = fs::remove_dir_all(&venv);
+        let run = |command: &mut Command| {
+            let output = command.output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        };
+        run(Command::new(&crate::support::python().executable).args(["-m", "venv"]).arg(&venv));
+        let wanted = "cyclonedx-python-lib[json-validation]==11.12.0";
+        run(Command::new(&python).args(["-m", "pip", "install", "-q", "--only-binary", ":all:", wanted]));
+        fs::write(venv.join("complete"), "").unwrap();
+    }
+    context.write("project/main.py", VALIDATOR);
+    let build = |out: &str| {
+        let bill = format!("{out}.cdx.json");
+        let output = context
+            .command(&["build", "--no-proof", "project/main.py", "-o", out, "--sbom", &bill, "--python"])
+            .arg(&python)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        fs::read(context.at(&bill)).unwrap()
+    };
+    let bill = build("out/main");
+    let validated = finish(
+        Command::new(context.at("out/main"))
+            .arg(context.at("out/main.cdx.json"))
+            .env("PACKPROOF_CACHE", context.at("cache")),
+    );
+    assert!(validated.status.success(), "{}", String::from_utf8_lossy(&validated.stderr));
+    fs::write(context.at("broken.json"), String::from_utf8(bill.clone()).unwrap().replace("\"library\"", "\"book\""))
+        .unwrap();
+    let refused = finish(
+        Command::new(context.at("out/main")).arg(context.at("broken.json")).env("PACKPROOF_CACHE", context.at("cache")),
+    );
+    assert!(!refused.status.success());
+    assert!(build("other/main") == bill, "two builds, two bills");
+
+    let inside = Command::new("python3")
+        .args([
+            "-c",
+            "import sys, zipfile; sys.stdout.write(zipfile.ZipFile(sys.argv[1]).read('sbom.cdx.json').decode())",
+        ])
+        .arg(context.at("out/main"))
+        .output()
+        .unwrap();
+    assert_eq!(inside.stdout, bill);
+    let bill: Value = serde_json::from_slice(&bill).unwrap();
+    let components = bill["components"].as_array().unwrap();
+    let find = |name: &str| components.iter().find(|it| it["name"] == name).unwrap_or_else(|| panic!("{name}"));
+    assert_eq!(find("cyclonedx-python-lib")["purl"], "pkg:pypi/cyclonedx-python-lib@11.12.0");
+    assert_eq!(find("cyclonedx-python-lib")["licenses"][0]["expression"], "Apache-2.0");
+    assert_eq!(find("libssl.so.3")["licenses"][0]["expression"], "Apache-2.0");
+    assert!(find("zstd-sys")["purl"].as_str().unwrap().starts_with("pkg:cargo/zstd-sys@"));
+    let edges = |from: &str| {
+        let found = bill["dependencies"].as_array().unwrap().iter().find(|it| it["ref"] == from);
+        found.unwrap_or_else(|| panic!("{from}"))["dependsOn"].to_string()
+    };
+    assert!(edges("application").contains("pkg:pypi/cyclonedx-python-lib"));
+    assert!(edges("pkg:pypi/cyclonedx-python-lib").contains("pkg:pypi/sortedcontainers"));
+    assert!(
+        edges("interpreter").contains("lib/libssl.so.3") && edges("lib/libssl.so.3").contains("lib/libcrypto.so.3")
+    );
+}

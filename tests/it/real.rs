@@ -54,7 +54,7 @@ impl Application {
         let out = self.folder.path().canonicalize().unwrap().join("out/main");
         fs::create_dir_all(out.parent().unwrap()).unwrap();
         let choices = Choices { compression: Compression::Fast, threads: None };
-        let spec = pipeline::pack_spec(&self.project, &self.plan, choices);
+        let spec = pipeline::pack_spec(&self.project, &self.plan, choices).unwrap();
         pack::pack(&self.plan.planned.layout, &spec, &out, &Silent).unwrap().path
     }
 

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::place::{listed, title};
 use super::super::{Context, Evidence, FAR, Finding, Native, Severity, Sink};
-use crate::layout::{Origin, Source};
+use crate::format::ArchivePath;
+use crate::layout::{Entry, Origin, Source};
 use crate::native::{ElfFile, Floor, GlibcVersion};
 
 /// Culprits that are named.
@@ -18,10 +19,13 @@ pub(in crate::audit) fn check(context: &Context<'_>, max_glibc: Option<&str>, si
     conflicts(context, native, sink);
 }
 
+fn entry<'a>(native: &Native<'a>, place: &str) -> Option<&'a Entry> {
+    native.planned.layout.entries.get(&ArchivePath::new(place).ok()?)
+}
+
 /// `numpy 2.0.2`, `the interpreter`
 pub(super) fn owner(context: &Context<'_>, native: &Native<'_>, place: &str) -> String {
-    let entry = native.planned.layout.entries.iter().find(|(path, _)| path.as_str() == place);
-    match entry.map(|(_, entry)| &entry.origin) {
+    match entry(native, place).map(|entry| &entry.origin) {
         Some(Origin::Distribution(name)) => {
             context.environment.distribution(name.as_str()).map_or_else(|| name.to_string(), title)
         }
