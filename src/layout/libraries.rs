@@ -20,7 +20,7 @@ use crate::licenses::debian::Packages;
 use crate::licenses::is_strong_copyleft;
 use crate::native::closure::{self, LIB, Object, Rules};
 use crate::native::relocate::{self, Tag};
-use crate::native::{Closure, ElfFile, HOST_MACHINE, Loader, Native, Policy, is_elf};
+use crate::native::{Closure, ElfFile, GlibcVersion, HOST_MACHINE, Loader, Native, Policy, is_elf};
 
 pub(super) fn add(
     builder: &mut Builder,
@@ -34,6 +34,7 @@ pub(super) fn add(
     let policy = Policy::built_in();
     let rules = Rules {
         policy,
+        max_glibc: config.audit.max_glibc.as_deref().and_then(GlibcVersion::parse),
         imported: &|module| reached.stdlib_surely.contains(module),
         refused: &|name, file| {
             let known = policy.license(name).map(str::to_owned);

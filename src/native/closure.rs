@@ -12,7 +12,7 @@ use fs_err as fs;
 
 use super::elf::HOST_MACHINE;
 use super::policy::Take;
-use super::{ElfFile, Loader, Policy};
+use super::{ElfFile, GlibcVersion, Loader, Policy};
 
 /// One file of the artifact's tree, or one that is about to become one.
 #[derive(Debug, Clone)]
@@ -32,6 +32,8 @@ pub struct Rules<'a> {
     pub imported: &'a dyn Fn(&str) -> bool,
     /// The licence for which a library, by name and file, must not be packed.
     pub refused: &'a dyn Fn(&str, &Path) -> Option<String>,
+    /// `[audit] max-glibc`
+    pub max_glibc: Option<GlibcVersion>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -89,6 +91,8 @@ pub enum Why {
     NotImported(String),
     /// The artifact needs drivers of the system, which may need a newer one.
     Drivers,
+    /// The build machine's needs a newer glibc than `[audit] max-glibc`; every system has one that fits its own.
+    Floor,
     /// Only programs need it that are not the interpreter, and they search for themselves.
     Program,
 }
@@ -107,6 +111,11 @@ pub fn close(objects: Vec<Object>, loader: &Loader, rules: &Rules<'_>) -> Closur
     let first = Linker::new(objects.clone(), loader, rules, false).run();
     let drivers = first.from_system.iter().any(|(name, left)| left.why != Why::Program && rules.policy.is_driver(name));
     if drivers { Linker::new(objects, loader, rules, true).run() } else { first }
+}
+
+fn needs_newer(file: &Path, max: &GlibcVersion) -> bool {
+    let elf = fs::read(file).ok().and_then(|bytes| ElfFile::parse(&bytes));
+    elf.is_some_and(|elf| elf.glibc().is_some_and(|(version, _)| version > *max))
 }
 
 struct Linker<'a> {
@@ -238,7 +247,7 @@ impl<'a> Linker<'a> {
     }
 
     fn left(&self, name: &str, file: &Path, program: bool) -> Option<Why> {
-        let Rules { policy, imported, refused } = self.rules;
+        let Rules { policy, imported, refused, max_glibc } = self.rules;
         if let Some(reason) = policy.left_to_system(name) {
             return Some(Why::Policy(reason.to_owned()));
         }
@@ -247,6 +256,9 @@ impl<'a> Linker<'a> {
         }
         match policy.take(name) {
             Take::UnlessDrivers if self.drivers => return Some(Why::Drivers),
+            Take::UnlessDrivers if max_glibc.as_ref().is_some_and(|max| needs_newer(file, max)) => {
+                return Some(Why::Floor);
+            }
             Take::With(module) if !imported(module) => return Some(Why::NotImported(module.clone())),
             Take::Always | Take::UnlessDrivers | Take::With(_) => {}
         }

@@ -110,7 +110,7 @@ fn libraries(closure: &Closure) -> Vec<(String, Vec<String>)> {
     let mut from_system = Vec::new();
     for (why, names) in left {
         match why {
-            Why::Policy(_) | Why::Drivers | Why::Program => from_system.extend(names),
+            Why::Policy(_) | Why::Drivers | Why::Floor | Why::Program => from_system.extend(names),
             Why::License(license) => {
                 let what =
                     format!("not packed ({license}; `[licenses] allow` takes them), used where the system has them");

@@ -71,7 +71,8 @@ impl World {
             let plan = project.plan().unwrap();
             places = plan.planned.places.iter().map(|(disk, tree)| (disk.clone(), tree.to_string())).collect();
             let mut spec =
-                pipeline::pack_spec(&project, &plan, Choices { compression: Compression::Fast, threads: None });
+                pipeline::pack_spec(&project, &plan, Choices { compression: Compression::Fast, threads: None })
+                    .unwrap();
             spec.cache = Some(root.join("tool-cache"));
             pack::pack(&plan.planned.layout, &spec, &form.artifact(&root), &Silent).unwrap();
         }
