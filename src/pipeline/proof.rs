@@ -8,31 +8,29 @@ use super::Project;
 use crate::cache;
 use crate::config::Entry;
 use crate::graph::{self, Edge, Module, Names};
-use crate::layout::{Origin, Planned};
-use crate::verify::{self, ApplicationFolder, ImportCheck, Limits, StartProbe, World};
+use crate::layout::{Planned, Source};
+use crate::verify::{self, ApplicationFolder, EntryPoint, ImportCheck, Limits, StartProbe, World};
 
 /// `tool` is the packproof binary, which the sandbox is made of.
 pub fn proof_plan(project: &Project, planned: &Planned, artifact: &Path, tool: &Path) -> verify::Plan {
     let config = &project.config;
-    let world = world(project, planned);
+    let world = world(project);
+    let application = application(project, planned);
     let mut hidden: BTreeSet<PathBuf> = world.expose.iter().cloned().collect();
     hidden.insert(config.root.clone());
-    hidden.extend(world.application.iter().map(|folder| folder.environment.clone()));
+    hidden.extend(application.iter().map(|folder| folder.environment.clone()));
     hidden.extend(cache::root());
-    let distributions: BTreeSet<String> = planned
-        .layout
-        .entries
-        .values()
-        .filter_map(|entry| match &entry.origin {
-            Origin::Distribution(name) => Some(name.to_string()),
-            _ => None,
-        })
-        .collect();
+    let left_out: BTreeSet<&str> = planned.left_out.iter().map(|left| left.what.as_str()).collect();
+    // What the environment has, not what the layout says that it holds: a distribution that was forgotten is missed.
+    let names = project.environment.distributions.iter().map(|dist| dist.name.to_string());
+    let distributions = names.filter(|name| !left_out.contains(name.as_str()));
     verify::Plan {
         name: config.runner.name.clone(),
         artifact: artifact.to_owned(),
         tool: tool.to_owned(),
-        world,
+        kept: key(project, planned, &world).zip(cache::root()).map(|(key, folder)| (folder, key)),
+        world: Some(world),
+        application,
         hidden: hidden.into_iter().collect(),
         imports: imports(project),
         scripts: config.smoke.scripts.clone(),
@@ -40,13 +38,13 @@ pub fn proof_plan(project: &Project, planned: &Planned, artifact: &Path, tool: &
             .start
             .clone()
             .map(|settings| StartProbe { settings, unpackaged: unpackaged(&config.runner.entry) }),
-        distributions: distributions.into_iter().collect(),
+        distributions: distributions.collect(),
         limits: Limits::default(),
         scratch: None,
     }
 }
 
-fn world(project: &Project, planned: &Planned) -> World {
+fn world(project: &Project) -> World {
     let facts = &project.environment.facts;
     let prefixes =
         [&facts.prefix, &facts.exec_prefix, &facts.base_prefix, &facts.base_exec_prefix, &project.config.root];
@@ -56,22 +54,49 @@ fn world(project: &Project, planned: &Planned) -> World {
         expose.extend(finder.mapping.values().cloned());
         expose.extend(finder.namespaces.values().flatten().cloned());
     }
-    let application = application_folders(project)
-        .into_iter()
-        .filter_map(|folder| {
-            let place = planned.places.iter().find_map(|(path, place)| {
-                let relative = folder.strip_prefix(path).ok()?.to_str()?;
-                Some(if relative.is_empty() { place.to_string() } else { format!("{place}/{relative}") })
-            })?;
-            Some(ApplicationFolder { environment: folder, artifact: place })
-        })
-        .collect();
-    World {
-        python: facts.executable.clone(),
-        expose: expose.into_iter().collect(),
-        root: project.config.root.clone(),
-        application,
+    World { python: facts.executable.clone(), expose: expose.into_iter().collect(), root: project.config.root.clone() }
+}
+
+fn application(project: &Project, planned: &Planned) -> Vec<ApplicationFolder> {
+    let folder = |folder: PathBuf| {
+        let place = planned.places.iter().find_map(|(path, place)| {
+            let relative = folder.strip_prefix(path).ok()?.to_str()?;
+            Some(if relative.is_empty() { place.to_string() } else { format!("{place}/{relative}") })
+        })?;
+        Some(ApplicationFolder { environment: folder, artifact: place })
+    };
+    application_folders(project).into_iter().filter_map(folder).collect()
+}
+
+/// Names everything that the environment's side depends on, with the tool and the script that asks.
+fn key(project: &Project, planned: &Planned, world: &World) -> Option<String> {
+    use std::os::unix::fs::MetadataExt as _;
+    let mut hasher = blake3::Hasher::new();
+    let mut part = |bytes: &[u8]| {
+        hasher.update(&(bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    part(env!("CARGO_PKG_VERSION").as_bytes());
+    part(verify::SMOKE.as_bytes());
+    part(&serde_json::to_vec(&imports(project)).ok()?);
+    part(&serde_json::to_vec(&project.environment.facts).ok()?);
+    part(world.root.as_os_str().as_encoded_bytes());
+    let metadata = |path: &Path| {
+        let it = fs_err::metadata(path).ok()?;
+        Some([it.size(), it.mtime() as u64, it.mtime_nsec() as u64, it.ino()].map(u64::to_le_bytes).concat())
+    };
+    for (path, entry) in &planned.layout.entries {
+        let (Source::File(source) | Source::Patched { path: source, .. }) = &entry.source else { continue };
+        part(path.as_str().as_bytes());
+        part(&metadata(source)?);
     }
+    for (_, module) in project.graph.modules() {
+        // What the application imports and the layout does not hold, e.g. by a rule.
+        if let Some(file) = module.file.as_deref().filter(|_| module.editable) {
+            part(&metadata(file)?);
+        }
+    }
+    Some(hasher.finalize().to_hex()[..32].to_owned())
 }
 
 /// `sys.path[0]`, then the folders of `[runner] path`.
@@ -84,7 +109,8 @@ fn application_folders(project: &Project) -> Vec<PathBuf> {
     std::iter::once(first).chain(config.runner.path.iter().cloned()).collect()
 }
 
-/// What is asked for by name first, then every import of the application's own modules, deferred ones too.
+/// What is asked for by name first, then every import that the graph holds, those of the application's own modules
+/// first, then every entry point of a distribution.
 fn imports(project: &Project) -> Vec<ImportCheck> {
     let config = &project.config;
     let mut checks = Vec::new();
@@ -93,31 +119,32 @@ fn imports(project: &Project) -> Vec<ImportCheck> {
             Entry::Function { function, .. } => function.split('.').take(1).map(str::to_owned).collect(),
             Entry::Script(_) | Entry::Module(_) => Vec::new(),
         };
-        let because = "[runner] entry".to_owned();
-        checks.push(ImportCheck { module: module.to_string(), names, because, required: true });
+        checks.push(ImportCheck::of(module.to_string(), names, "[runner] entry", true));
     }
     for import in &config.smoke.imports {
-        checks.push(ImportCheck {
-            module: import.module.to_string(),
-            names: import.names.clone(),
-            because: "[smoke] imports".to_owned(),
-            required: true,
-        });
+        checks.push(ImportCheck::of(import.module.to_string(), import.names.clone(), "[smoke] imports", true));
     }
     for module in &config.runner.hidden_imports {
-        checks.push(ImportCheck {
-            module: module.to_string(),
-            names: Vec::new(),
-            because: "[runner] hidden-imports".to_owned(),
-            required: true,
-        });
+        checks.push(ImportCheck::of(module.to_string(), Vec::new(), "[runner] hidden-imports", true));
     }
     // An installed application is its distribution.
     let installed =
         entry_module(project).map(|module| &module.origin).filter(|origin| **origin != graph::Origin::Stdlib);
     let is_own = |module: &Module| module.editable || installed.is_some_and(|origin| *origin == module.origin);
-    let own = project.graph.edges().filter(|edge| is_own(edge.importer) && edge.line > 0 && !edge.module.is_empty());
-    checks.extend(own.map(|edge| check(project, &edge)));
+    let edges = project.graph.edges().filter(|edge| edge.line > 0 && !edge.module.is_empty());
+    let (own, others): (Vec<Edge<'_>>, Vec<Edge<'_>>) = edges.partition(|edge| is_own(edge.importer));
+    checks.extend(own.iter().chain(&others).map(|edge| check(project, edge)));
+    for dist in &project.environment.distributions {
+        let because = format!("an entry point of {}", dist.name);
+        checks.extend(dist.entry_points.iter().map(|point| ImportCheck {
+            entry_point: Some(EntryPoint {
+                group: point.group.clone(),
+                name: point.name.clone(),
+                value: point.value.clone(),
+            }),
+            ..ImportCheck::of(String::new(), Vec::new(), because.clone(), false)
+        }));
+    }
     checks
 }
 
@@ -131,20 +158,36 @@ fn entry_module(project: &Project) -> Option<&Module> {
 }
 
 fn check(project: &Project, edge: &Edge<'_>) -> ImportCheck {
-    let file = edge.importer.file.as_deref();
-    let place = match file.map(|file| file.strip_prefix(&project.config.root)) {
-        Some(Ok(relative)) => relative.display().to_string(),
-        Some(Err(_)) | None => edge.importer.name.to_string(),
+    let names = match edge.names {
+        Names::Module | Names::Star => Vec::new(),
+        Names::Listed(names) => names.iter().map(ToString::to_string).collect(),
     };
-    ImportCheck {
-        module: edge.module.to_owned(),
-        names: match edge.names {
-            Names::Module | Names::Star => Vec::new(),
-            Names::Listed(names) => names.iter().map(ToString::to_string).collect(),
-        },
-        because: format!("{place}:{}", edge.line),
-        required: false,
+    ImportCheck::of(edge.module, names, way(project, edge), false)
+}
+
+/// Steps; of a longer one the middle is left out.
+const LONGEST_WAY: usize = 6;
+
+/// `main.py:12 → worker.sandbox:8 → daytona:5`: each place imports the module of the next, the last what is asked for.
+fn way(project: &Project, edge: &Edge<'_>) -> String {
+    let place = |module: &Module, line: u32| {
+        let file = module.file.as_deref().map(|file| file.strip_prefix(&project.config.root));
+        match file {
+            Some(Ok(relative)) if module.editable => format!("{}:{line}", relative.display()),
+            Some(Ok(_) | Err(_)) | None => format!("{}:{line}", module.name),
+        }
+    };
+    let mut places = Vec::new();
+    if let Some(id) = project.graph.find(edge.importer.name.as_str()) {
+        let steps = project.graph.why(id).into_iter().filter(|step| step.line > 0);
+        places.extend(steps.map(|step| place(project.graph.module(step.importer), step.line)));
     }
+    places.push(place(edge.importer, edge.line));
+    if places.len() > LONGEST_WAY {
+        let end = places.len() - LONGEST_WAY / 2;
+        places.splice(LONGEST_WAY / 2..end, ["…".to_owned()]);
+    }
+    places.join(" → ")
 }
 
 /// What comes after the interpreter to start the application in its environment.

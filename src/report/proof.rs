@@ -50,7 +50,10 @@ fn write(proof: &Proof, f: &mut String) -> std::fmt::Result {
         writeln!(f)?;
     }
     let imports = &proof.imports;
-    write!(f, "  imports    {} of {} the same", imports.same, imports.checked)?;
+    write!(f, "  imports    {} of {} modules the same", imports.same, imports.checked)?;
+    if imports.statements > imports.checked {
+        write!(f, ", for {} import statements", imports.statements)?;
+    }
     if imports.fail_alike > 0 {
         write!(f, ", {} of them fail in both", imports.fail_alike)?;
     }
@@ -58,6 +61,12 @@ fn write(proof: &Proof, f: &mut String) -> std::fmt::Result {
         write!(f, "; {} not run", imports.left_out.len())?;
     }
     writeln!(f)?;
+    if !imports.unstable.is_empty() {
+        let shown: Vec<&str> = imports.unstable.iter().take(3).map(String::as_str).collect();
+        let more = imports.unstable.len().saturating_sub(3);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        writeln!(f, "             not the same from run to run, and not compared: {}{more}", shown.join(", "))?;
+    }
     if !proof.scripts.is_empty() {
         let passed = proof.scripts.iter().filter(|it| it.environment == it.artifact && it.artifact == "exit status 0");
         writeln!(f, "  scripts    {} of {} passed in both", passed.count(), proof.scripts.len())?;
@@ -90,16 +99,7 @@ fn write(proof: &Proof, f: &mut String) -> std::fmt::Result {
 }
 
 fn write_difference(difference: &Difference, f: &mut String) -> std::fmt::Result {
-    let what = match difference.kind {
-        Kind::Import => "is not imported alike",
-        Kind::Origin => "is another module",
-        Kind::RequiredImport => "cannot be imported, here or there",
-        Kind::NoResult => "gave no result",
-        Kind::Distribution => "is another version",
-        Kind::Script | Kind::Start => "does not pass",
-        Kind::Escape => "comes from outside the artifact",
-        Kind::ChildEnvironment => "is seen otherwise by child processes",
-    };
+    let what = what(difference.kind);
     writeln!(f, "  `{}` {what}", difference.subject)?;
     writeln!(f, "    environment: {}", indent(&difference.environment))?;
     writeln!(f, "    artifact:    {}", indent(&difference.artifact))?;
@@ -112,12 +112,47 @@ fn write_difference(difference: &Difference, f: &mut String) -> std::fmt::Result
             more => writeln!(f, " and {more} more")?,
         }
     }
+    if !difference.also.is_empty() {
+        let shown: Vec<&str> = difference.also.iter().take(5).map(String::as_str).collect();
+        write!(f, "    so do:       {}", shown.join(", "))?;
+        match difference.also.len().saturating_sub(5) {
+            0 => writeln!(f)?,
+            more => writeln!(f, " and {more} more")?,
+        }
+    }
     if let Some(output) = &difference.output {
         for line in output.lines() {
             writeln!(f, "      | {line}")?;
         }
     }
     Ok(())
+}
+
+/// What is wrong with the subject.
+pub(super) fn what(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Import => "is not imported alike",
+        Kind::Origin => "is another module",
+        Kind::RequiredImport => "cannot be imported, here or there",
+        Kind::NoResult => "gave no result",
+        Kind::Code => "runs other code",
+        Kind::Source => "has another source",
+        Kind::Library => "is another library",
+        Kind::Names => "binds other names",
+        Kind::Warning => "warns otherwise",
+        Kind::Resources => "has other files beside it",
+        Kind::Distribution => "is another version",
+        Kind::Record => "is not whole",
+        Kind::EntryPoints => "has other entry points",
+        Kind::Script | Kind::Start => "does not pass",
+        Kind::Escape => "comes from outside the artifact",
+        Kind::Opened => "is opened",
+        Kind::Started => "is started",
+        Kind::Network => "is called over the network",
+        Kind::ChildEnvironment => "is seen otherwise by child processes",
+        Kind::Tree => "does not stay as it was packed",
+        Kind::Leftover => "is left behind",
+    }
 }
 
 fn indent(text: &str) -> String {

@@ -1,126 +1,221 @@
-//! The outcomes of both sides → what differs. Pure.
+//! What the environment showed and what the artifact showed → what differs. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::outcome::{Inventory, Outcome};
+use super::expected::Expected;
+use super::observe::Observations;
 use super::plan::ImportCheck;
 use super::proof::{Difference, Imports, Kind};
 
-/// `environment` and `artifact` hold one outcome for each check, in the checks' order.
-pub(super) fn imports(
+/// The text of [`super::outcome::Outcome`] for an import that gave everything.
+const GOOD: &str = "imports";
+
+/// Differences, the surest kinds first. `wanted` are distributions that the artifact must hold.
+pub(super) fn compare(
     checks: &[ImportCheck],
-    environment: &[Outcome],
-    artifact: &[Outcome],
+    expected: &Expected,
+    artifact: &Observations,
+    wanted: &[String],
 ) -> (Imports, Vec<Difference>) {
-    let mut counts = Imports { checked: checks.len(), ..Imports::default() };
-    // One broken module is one difference, from however many places it is imported.
-    let mut found: BTreeMap<(Kind, String, String, String), Difference> = BTreeMap::new();
-    for ((check, environment), artifact) in checks.iter().zip(environment).zip(artifact) {
-        let Some(difference) = one(check, environment, artifact) else {
-            counts.same += 1;
-            counts.fail_alike += usize::from(!artifact.is_good());
-            continue;
+    let mut comparison = Comparison { expected, artifact, checks, blamed: BTreeSet::new(), found: Vec::new() };
+    let imports = comparison.imports(checks);
+    comparison.contents();
+    comparison.distributions(wanted);
+    comparison.union(Kind::ChildEnvironment, "not set", "a child process");
+    comparison.leftovers();
+    (imports, comparison.found)
+}
+
+struct Comparison<'a> {
+    expected: &'a Expected,
+    artifact: &'a Observations,
+    checks: &'a [ImportCheck],
+    /// Modules whose import differs already: what follows from that is not said again.
+    blamed: BTreeSet<String>,
+    found: Vec<Difference>,
+}
+
+impl Comparison<'_> {
+    fn imports(&mut self, checks: &[ImportCheck]) -> Imports {
+        let mut counts = Imports {
+            checked: checks.len(),
+            statements: checks.iter().map(|check| check.statements).sum(),
+            unstable: self.expected.unstable_subjects(),
+            ..Imports::default()
         };
-        let key =
-            (difference.kind, difference.subject.clone(), difference.environment.clone(), difference.artifact.clone());
-        let entry = found.entry(key).or_insert_with(|| Difference { because: Vec::new(), ..difference });
-        if !entry.because.contains(&check.because) {
-            entry.because.push(check.because.clone());
+        // One cause that breaks many imports is one difference.
+        let mut alike: BTreeMap<(Kind, String, String), usize> = BTreeMap::new();
+        for check in checks {
+            let subject = check.subject();
+            if self.expected.is_unstable(Kind::Import, &subject) {
+                continue;
+            }
+            let Some(difference) = self.import(check, &subject) else {
+                counts.same += 1;
+                let value = self.artifact.facts.get(&Kind::Import).and_then(|facts| facts.get(&subject));
+                counts.fail_alike += usize::from(value.is_some_and(|value| value != GOOD));
+                counts.lost_alike += usize::from(self.artifact.output.contains_key(&subject));
+                continue;
+            };
+            self.blamed.insert(subject);
+            let key = (difference.kind, difference.environment.clone(), difference.artifact.clone());
+            match alike.get(&key) {
+                Some(at) if difference.kind == Kind::Import && difference.output.is_none() => {
+                    self.found[*at].also.push(difference.subject);
+                }
+                _ => {
+                    alike.insert(key, self.found.len());
+                    self.found.push(difference);
+                }
+            }
+        }
+        counts
+    }
+
+    fn import(&self, check: &ImportCheck, subject: &str) -> Option<Difference> {
+        let said = |value: Option<&String>| value.map_or_else(|| "was not tried".to_owned(), ToOwned::to_owned);
+        let environment = said(self.expected.get(Kind::Import, subject));
+        let artifact = said(self.artifact.facts.get(&Kind::Import).and_then(|facts| facts.get(subject)));
+        let output = self.artifact.output.get(subject);
+        let difference = |kind, environment, artifact| Difference {
+            kind,
+            subject: subject.to_owned(),
+            because: check.because.clone(),
+            also: Vec::new(),
+            environment,
+            artifact,
+            output: output.filter(|text| !text.is_empty()).cloned(),
+        };
+        if environment != artifact {
+            let kind = if output.is_some() { Kind::NoResult } else { Kind::Import };
+            return Some(difference(kind, environment, artifact));
+        }
+        if check.required && artifact != GOOD {
+            return Some(difference(Kind::RequiredImport, environment, artifact));
+        }
+        let before = self.expected.get(Kind::Origin, subject);
+        let after = self.artifact.facts.get(&Kind::Origin).and_then(|facts| facts.get(subject));
+        match (before, after) {
+            (Some(before), Some(after)) if before != after => {
+                Some(difference(Kind::Origin, before.clone(), after.clone()))
+            }
+            _ => None,
         }
     }
-    (counts, found.into_values().collect())
+
+    /// What was loaded, beyond that it could be.
+    fn contents(&mut self) {
+        let kinds: &[Kind] = if self.blamed.is_empty() {
+            self.union(Kind::Warning, "no warning", "warnings at import");
+            &[Kind::Code, Kind::Source, Kind::Names, Kind::Library, Kind::Resources]
+        } else {
+            // Warnings and names that differ as well follow from the imports that do.
+            &[Kind::Code, Kind::Source, Kind::Library, Kind::Resources]
+        };
+        for &kind in kinds {
+            let Some(artifact) = self.artifact.facts.get(&kind) else { continue };
+            for (subject, after) in artifact {
+                let Some(before) = self.expected.get(kind, subject) else { continue };
+                let is_known = self.expected.is_unstable(kind, subject) || self.blamed.contains(subject);
+                if before == after || is_known {
+                    continue;
+                }
+                let (environment, artifact) = match kind {
+                    Kind::Names => only(before, after, ' '),
+                    Kind::Resources => only(before, after, '\n'),
+                    _ => (format!("digest {before}"), format!("digest {after}")),
+                };
+                if matches!(kind, Kind::Code | Kind::Source) {
+                    self.blamed.insert(subject.clone());
+                }
+                self.push(kind, subject, environment, artifact, "what was loaded");
+            }
+        }
+    }
+
+    fn distributions(&mut self, wanted: &[String]) {
+        let none = BTreeMap::new();
+        let held = self.artifact.facts.get(&Kind::Distribution).unwrap_or(&none);
+        let mut names: BTreeSet<&String> = wanted.iter().chain(held.keys()).collect();
+        let version = |value: Option<&String>| value.map_or_else(|| "not installed".to_owned(), ToOwned::to_owned);
+        for name in &names {
+            let (before, after) = (version(self.expected.get(Kind::Distribution, name)), version(held.get(*name)));
+            if before != after && !self.expected.is_unstable(Kind::Distribution, name) {
+                self.push(Kind::Distribution, name, before, after, "importlib.metadata");
+            }
+        }
+        names.retain(|name| held.contains_key(*name));
+        for kind in [Kind::EntryPoints, Kind::Record] {
+            for name in &names {
+                let of = |facts: Option<&String>| facts.cloned().unwrap_or_default();
+                let before = of(self.expected.get(kind, name));
+                let after = of(self.artifact.facts.get(&kind).and_then(|facts| facts.get(*name)));
+                if before != after
+                    && !self.expected.is_unstable(kind, name)
+                    && self.expected.get(Kind::Distribution, name).is_some()
+                {
+                    let (before, after) = only(&before, &after, '\n');
+                    self.push(kind, name, before, after, "importlib.metadata");
+                }
+            }
+        }
+    }
+
+    /// What the artifact alone leaves behind.
+    fn leftovers(&mut self) {
+        let Some(left) = self.artifact.facts.get(&Kind::Leftover) else { return };
+        for subject in left.keys().filter(|subject| self.expected.get(Kind::Leftover, subject).is_none()) {
+            let (before, after) = ("leaves nothing there".to_owned(), "left behind".to_owned());
+            self.push(Kind::Leftover, subject, before, after, "imports");
+        }
+    }
+
+    /// What one side alone has is different too.
+    fn union(&mut self, kind: Kind, absent: &str, because: &str) {
+        let none = BTreeMap::new();
+        let artifact = self.artifact.facts.get(&kind).unwrap_or(&none);
+        let subjects: BTreeSet<&String> = self.expected.subjects(kind).chain(artifact.keys()).collect();
+        for subject in subjects {
+            let value = |value: Option<&String>| value.map_or_else(|| absent.to_owned(), ToOwned::to_owned);
+            let (before, after) = (value(self.expected.get(kind, subject)), value(artifact.get(subject)));
+            let is_known = self.expected.is_unstable(kind, subject) || self.blamed.contains(subject);
+            if before != after && !is_known {
+                self.push(kind, subject, before, after, because);
+            }
+        }
+    }
+
+    fn push(&mut self, kind: Kind, subject: &str, environment: String, artifact: String, because: &str) {
+        let check = self.checks.iter().find(|check| check.module == subject);
+        let because = check.map_or_else(|| vec![because.to_owned()], |check| check.because.clone());
+        let subject = subject.to_owned();
+        self.found.push(Difference { kind, subject, because, also: Vec::new(), environment, artifact, output: None });
+    }
 }
 
-fn one(check: &ImportCheck, environment: &Outcome, artifact: &Outcome) -> Option<Difference> {
-    let difference = |kind, output| {
-        Some(Difference {
-            kind,
-            subject: check.module.clone(),
-            because: Vec::new(),
-            environment: environment.to_string(),
-            artifact: artifact.to_string(),
-            output,
-        })
+/// What each of two lists has that the other one has not.
+fn only(before: &str, after: &str, separator: char) -> (String, String) {
+    let split = |text: &str| text.split(separator).filter(|part| !part.is_empty()).map(str::to_owned).collect();
+    let (before, after): (BTreeSet<String>, BTreeSet<String>) = (split(before), split(after));
+    let show = |set: Vec<&String>, whole: bool| match set.len() {
+        0 if whole => "nothing".to_owned(),
+        0 => "the same, and no more".to_owned(),
+        _ => set.into_iter().cloned().collect::<Vec<_>>().join(if separator == ' ' { ", " } else { "\n" }),
     };
-    // No result is never the same as anything: whatever keeps one import from reporting could hide others.
-    if let Outcome::Lost(lost) = artifact {
-        return difference(Kind::NoResult, some_text(&lost.output));
-    }
-    if let Outcome::Lost(lost) = environment {
-        return difference(Kind::NoResult, some_text(&lost.output));
-    }
-    if let (Outcome::Imported(before), Outcome::Imported(after)) = (environment, artifact)
-        && before.missing == after.missing
-        && before != after
-    {
-        let mut difference = difference(Kind::Origin, None)?;
-        difference.environment = before.place();
-        difference.artifact = after.place();
-        return Some(difference);
-    }
-    if environment != artifact {
-        return difference(Kind::Import, None);
-    }
-    if check.required && !artifact.is_good() {
-        return difference(Kind::RequiredImport, None);
-    }
-    None
-}
-
-fn some_text(text: &str) -> Option<String> {
-    (!text.is_empty()).then(|| text.to_owned())
-}
-
-/// Versions as `importlib.metadata` has them, for what the artifact is to hold and for whatever else it holds.
-pub(super) fn distributions(wanted: &[String], environment: &Inventory, artifact: &Inventory) -> Vec<Difference> {
-    let mut names: Vec<&String> = wanted.iter().chain(artifact.distributions.keys()).collect();
-    names.sort();
-    names.dedup();
-    let version = |side: &Inventory, name: &String| {
-        side.distributions.get(name).map_or_else(|| "not installed".to_owned(), |version| format!("version {version}"))
-    };
-    names
-        .into_iter()
-        .map(|name| (name, version(environment, name), version(artifact, name)))
-        .filter(|(_, before, after)| before != after)
-        .map(|(name, environment, artifact)| Difference {
-            kind: Kind::Distribution,
-            subject: name.clone(),
-            because: vec!["importlib.metadata".to_owned()],
-            environment,
-            artifact,
-            output: None,
-        })
-        .collect()
-}
-
-pub(super) fn child_environment(environment: &Inventory, artifact: &Inventory) -> Vec<Difference> {
-    let mut names: Vec<&String> = environment.child.keys().chain(artifact.child.keys()).collect();
-    names.sort();
-    names.dedup();
-    let value = |side: &Inventory, name: &String| side.child.get(name).cloned().unwrap_or_else(|| "not set".to_owned());
-    names
-        .into_iter()
-        .map(|name| (name, value(environment, name), value(artifact, name)))
-        .filter(|(_, before, after)| before != after)
-        .map(|(name, environment, artifact)| Difference {
-            kind: Kind::ChildEnvironment,
-            subject: name.clone(),
-            because: vec!["a child process".to_owned()],
-            environment,
-            artifact,
-            output: None,
-        })
-        .collect()
+    (
+        show(before.difference(&after).collect(), before.is_empty()),
+        show(after.difference(&before).collect(), after.is_empty()),
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verify::outcome::{Failure, Imported, Lost};
+    use crate::verify::outcome::{Failure, Imported, Lost, Outcome};
+    use crate::verify::smoke::Smoke;
 
-    fn check(required: bool) -> ImportCheck {
-        ImportCheck { module: "m".into(), names: vec!["N".into()], because: "a.py:1".into(), required }
+    fn check(module: &str, required: bool) -> ImportCheck {
+        ImportCheck::of(module, vec!["N".into()], "a.py:1", required)
     }
 
     fn imported(origin: &str, missing: &[&str]) -> Outcome {
@@ -141,9 +236,16 @@ mod tests {
         Outcome::Lost(Lost { how: "exit status 0".into(), output: String::new() })
     }
 
+    fn seen(checks: &[ImportCheck], outcomes: &[Outcome]) -> Observations {
+        let smoke = Smoke { outcomes: outcomes.to_vec(), warnings: BTreeMap::new(), inventories: Vec::new() };
+        Observations::of(checks, &smoke)
+    }
+
     fn kind(required: bool, environment: &Outcome, artifact: &Outcome) -> Option<Kind> {
-        let (_, differences) =
-            imports(&[check(required)], std::slice::from_ref(environment), std::slice::from_ref(artifact));
+        let checks = [check("m", required)];
+        let side = |outcome: &Outcome| seen(&checks, std::slice::from_ref(outcome));
+        let expected = Expected::of(&side(environment), &side(environment));
+        let (_, differences) = compare(&checks, &expected, &side(artifact), &[]);
         differences.first().map(|difference| difference.kind)
     }
 
@@ -157,19 +259,35 @@ mod tests {
         assert_eq!(kind(false, &failed("y"), &imported("file", &[])), Some(Kind::Import), "a failure that went away");
         assert_eq!(kind(false, &imported("file", &[]), &imported("file", &["N"])), Some(Kind::Import));
         assert_eq!(kind(false, &imported("file", &[]), &imported("package", &[])), Some(Kind::Origin));
-        assert_eq!(kind(false, &lost(), &lost()), Some(Kind::NoResult));
         assert_eq!(kind(false, &imported("file", &[]), &lost()), Some(Kind::NoResult));
+        assert_eq!(kind(false, &lost(), &lost()), None, "each was alone in its process: nothing is hidden");
+        assert_eq!(kind(true, &lost(), &lost()), Some(Kind::RequiredImport));
     }
 
     #[test]
     fn one_cause_is_one_difference() {
-        let other = ImportCheck { because: "b.py:2".into(), ..check(false) };
-        let (counts, differences) = imports(
-            &[check(false), other],
-            &[imported("file", &[]), imported("file", &[])],
-            &[failed("x"), failed("x")],
-        );
+        let checks = [check("m", false), check("n", false)];
+        let good = seen(&checks, &[imported("file", &[]), imported("file", &[])]);
+        let bad = seen(&checks, &[failed("x"), failed("x")]);
+        let (counts, differences) = compare(&checks, &Expected::of(&good, &good), &bad, &[]);
         assert_eq!((counts.checked, counts.same, differences.len()), (2, 0, 1));
-        assert_eq!(differences[0].because, ["a.py:1", "b.py:2"]);
+        assert_eq!((differences[0].subject.as_str(), differences[0].also.as_slice()), ("m", &["n".to_owned()][..]));
+    }
+
+    #[test]
+    fn what_differs_unpackaged_is_listed_and_counts_for_nothing() {
+        let checks = [check("m", false)];
+        let (one, two) = (seen(&checks, &[failed("1")]), seen(&checks, &[failed("2")]));
+        let expected = Expected::of(&one, &two);
+        let (counts, differences) = compare(&checks, &expected, &one, &[]);
+        assert_eq!((counts.same, differences.len()), (0, 0));
+        assert_eq!(counts.unstable, ["import: m"]);
+    }
+
+    #[test]
+    fn lists_show_what_each_side_has_alone() {
+        let (before, after) = only("a b c", "b d", ' ');
+        assert_eq!((before.as_str(), after.as_str()), ("a, c", "d"));
+        assert_eq!(only("", "x", '\n').0, "nothing");
     }
 }

@@ -3,52 +3,48 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::expected::Expected;
 use super::outcome::Inventory;
 use super::proof::{Difference, Escape, Kind};
 use super::sandbox::is_system;
 use crate::native::Policy;
 
-/// `scratch` is the artifact's own folder of the run; `hidden` must not have been reached whatever else holds.
-pub(super) fn check(
-    inventories: &[Inventory],
-    scratch: &Path,
-    hidden: &BTreeSet<PathBuf>,
-) -> (Escape, Vec<Difference>) {
+/// What the artifact's own folders are.
+pub(super) struct Bounds<'a> {
+    /// The artifact's folder of the run.
+    pub scratch: &'a Path,
+    /// Must not have been reached, whatever else holds.
+    pub hidden: &'a BTreeSet<PathBuf>,
+}
+
+impl Bounds<'_> {
+    fn is_hidden(&self, path: &Path) -> bool {
+        self.hidden.iter().any(|hidden| path.starts_with(hidden))
+    }
+}
+
+pub(super) fn check(inventories: &[Inventory], bounds: &Bounds<'_>, expected: &Expected) -> (Escape, Vec<Difference>) {
     let policy = Policy::built_in();
     let mut escape = Escape::default();
-    let mut differences = Vec::new();
+    let mut found = Found::default();
     let mut system = BTreeSet::new();
     let mut mapped_files = BTreeSet::new();
-    let mut seen = BTreeSet::new();
     for inventory in inventories {
         let tree = Path::new(&inventory.prefix);
         let own = |path: &Path| {
-            path.starts_with(scratch)
-                || !hidden.iter().any(|hidden| path.starts_with(hidden)) && path.starts_with(tree) && !is_system(tree)
-        };
-        let mut escaped = |subject: String, because: String, path: &str| {
-            if seen.insert(subject.clone()) {
-                differences.push(Difference {
-                    kind: Kind::Escape,
-                    subject,
-                    because: vec![because],
-                    environment: "lies in the environment".to_owned(),
-                    artifact: format!("`{path}`, outside the artifact's tree"),
-                    output: None,
-                });
-            }
+            path.starts_with(bounds.scratch) || !bounds.is_hidden(path) && path.starts_with(tree) && !is_system(tree)
         };
         if !own(tree) {
-            escaped("sys.prefix".to_owned(), "the interpreter".to_owned(), &inventory.prefix);
+            found.escaped("sys.prefix", "the interpreter", &inventory.prefix);
         }
         for (module, file) in &inventory.files {
             if !own(Path::new(file)) {
-                escaped(module.clone(), "sys.modules".to_owned(), file);
+                found.escaped(module, "sys.modules", file);
             }
         }
         for entry in inventory.path.iter().filter(|entry| !entry.is_empty()) {
             if !own(Path::new(entry)) {
-                escaped(entry.clone(), "sys.path".to_owned(), entry);
+                found.escaped(entry, "sys.path", entry);
             }
         }
         for file in &inventory.mapped {
@@ -57,18 +53,85 @@ pub(super) fn check(
             if own(path) || policy.is_system_data(file) || file.starts_with("/memfd:") || file.starts_with("/SYSV") {
                 continue;
             }
-            if is_system(path) && !hidden.iter().any(|hidden| path.starts_with(hidden)) {
+            if is_system(path) && !bounds.is_hidden(path) {
                 system.insert(file.clone());
             } else {
-                escaped(file.clone(), "/proc/self/maps".to_owned(), file);
+                found.escaped(file, "/proc/self/maps", file);
             }
         }
+        watched(inventory, bounds, expected, &mut escape, &mut found);
         escape.modules = escape.modules.max(inventory.files.len());
     }
     escape.mapped_files = mapped_files.len();
     escape.unlisted = system.iter().filter(|path| policy.left_to_system(file_name(path)).is_none()).cloned().collect();
     escape.system_libraries = system.into_iter().collect();
-    (escape, differences)
+    (escape, found.differences)
+}
+
+/// What the audit hook saw: files, programs, hosts.
+fn watched(inventory: &Inventory, bounds: &Bounds<'_>, expected: &Expected, escape: &mut Escape, found: &mut Found) {
+    // Relative to the machine's root the same in both worlds, so it is the application's own doing.
+    let alike = |kind, subject: &str| expected.get(kind, subject).is_some() || expected.is_unstable(kind, subject);
+    for (path, who) in &inventory.opened {
+        if bounds.is_hidden(Path::new(path)) {
+            found.push(Kind::Opened, path, who, "lies in the environment", "opened, though it is not the artifact's");
+        } else if is_system(Path::new(path)) || alike(Kind::Opened, path) {
+            escape.system_files.insert(path.clone(), who.clone());
+        } else {
+            found.push(Kind::Opened, path, who, "is not opened", "opened");
+        }
+    }
+    for (program, who) in &inventory.started {
+        if bounds.is_hidden(Path::new(program)) {
+            found.push(
+                Kind::Started,
+                program,
+                who,
+                "lies in the environment",
+                "started, though it is not the artifact's",
+            );
+        } else if !program.starts_with('<') {
+            escape.programs.insert(program.clone(), who.clone());
+        }
+    }
+    for (host, who) in &inventory.network {
+        if alike(Kind::Network, host) {
+            escape.hosts.insert(host.clone(), who.clone());
+        } else {
+            found.push(Kind::Network, host, who, "is not called", "called; there is no network");
+        }
+    }
+}
+
+#[derive(Default)]
+struct Found {
+    seen: BTreeSet<String>,
+    differences: Vec<Difference>,
+}
+
+impl Found {
+    fn escaped(&mut self, subject: &str, because: &str, path: &str) {
+        let artifact = format!("`{path}`, outside the artifact's tree");
+        self.add(Kind::Escape, subject, because.to_owned(), "lies in the environment", artifact);
+    }
+
+    fn push(&mut self, kind: Kind, subject: &str, who: &str, environment: &str, artifact: &str) {
+        self.add(kind, subject, format!("`{who}`"), environment, artifact.to_owned());
+    }
+
+    fn add(&mut self, kind: Kind, subject: &str, because: String, environment: &str, artifact: String) {
+        if self.seen.insert(subject.to_owned()) {
+            self.differences.push(Difference {
+                kind,
+                subject: subject.to_owned(),
+                because: vec![because],
+                also: Vec::new(),
+                environment: environment.to_owned(),
+                artifact,
+                output: None,
+            });
+        }
+    }
 }
 
 fn file_name(path: &str) -> &str {
@@ -98,17 +161,38 @@ mod tests {
             ..Inventory::default()
         };
         let hidden = BTreeSet::from([PathBuf::from("/usr/lib/python3")]);
-        let (escape, differences) = check(&[inventory], Path::new("/s"), &hidden);
+        let bounds = Bounds { scratch: Path::new("/s"), hidden: &hidden };
+        let (escape, differences) = check(&[inventory], &bounds, &Expected::default());
         let subjects: Vec<&str> = differences.iter().map(|difference| difference.subject.as_str()).collect();
         assert_eq!(subjects, ["b", "/home/me/src", "/opt/py/lib/libpython3.11.so.1.0", "/usr/lib/python3/x.so"]);
         assert_eq!(escape.unlisted, ["/usr/lib/libz.so.1"]);
     }
 
     #[test]
+    fn files_programs_and_hosts_that_were_watched() {
+        let watched = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), "shapes".to_owned())).collect();
+        let inventory = Inventory {
+            prefix: "/s/tree".into(),
+            opened: watched(&["/etc/mime.types", "/home/me/.venv/x", "/srv/data"]),
+            started: watched(&["/sbin/ldconfig", "<python>", "/home/me/.venv/bin/python"]),
+            network: watched(&["example.org"]),
+            ..Inventory::default()
+        };
+        let hidden = BTreeSet::from([PathBuf::from("/home/me/.venv")]);
+        let bounds = Bounds { scratch: Path::new("/s"), hidden: &hidden };
+        let (escape, differences) = check(&[inventory], &bounds, &Expected::default());
+        let subjects: Vec<&str> = differences.iter().map(|difference| difference.subject.as_str()).collect();
+        assert_eq!(subjects, ["/home/me/.venv/x", "/srv/data", "/home/me/.venv/bin/python", "example.org"]);
+        assert!(differences.iter().all(|difference| difference.because == ["`shapes`"]));
+        assert!(escape.system_files.contains_key("/etc/mime.types") && escape.programs.contains_key("/sbin/ldconfig"));
+    }
+
+    #[test]
     fn an_environment_that_calls_itself_the_tree_is_no_tree() {
         let inventory = Inventory { prefix: "/home/me/.venv".into(), ..Inventory::default() };
         let hidden = BTreeSet::from([PathBuf::from("/home/me/.venv")]);
-        let (_, differences) = check(&[inventory], Path::new("/s"), &hidden);
+        let bounds = Bounds { scratch: Path::new("/s"), hidden: &hidden };
+        let (_, differences) = check(&[inventory], &bounds, &Expected::default());
         assert_eq!(differences[0].subject, "sys.prefix");
     }
 }

@@ -7,8 +7,11 @@
 
 mod compare;
 mod escape;
+mod expected;
 mod hidden;
 mod left_out;
+mod leftover;
+mod observe;
 mod outcome;
 mod pair;
 mod plan;
@@ -18,15 +21,18 @@ mod scripts;
 mod side;
 mod smoke;
 mod start;
+mod tree;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+pub use expected::Expected;
 use fs_err as fs;
+use observe::Observations;
 use pair::Pair;
-pub use plan::{ApplicationFolder, ImportCheck, Limits, Plan, StartProbe, World};
+pub use plan::{ApplicationFolder, EntryPoint, ImportCheck, Limits, Plan, StartProbe, World};
 pub use proof::{
     Difference, Escape, Imports, Isolation, Kind, LeftOut, Measured, Proof, Run, SCHEMA, Script, Start, Subject,
     Verdict,
@@ -34,7 +40,8 @@ pub use proof::{
 
 use crate::progress::Progress;
 
-const SMOKE: &str = include_str!("smoke.py");
+/// Runs on both sides.
+pub const SMOKE: &str = include_str!("smoke.py");
 
 /// The tool could not do its work. A broken artifact is no error but a [`Difference`].
 #[derive(Debug, thiserror::Error)]
@@ -51,28 +58,69 @@ pub enum Error {
     ProofNotWritten { path: PathBuf, source: std::io::Error },
     #[error("`{}` is not a proof of this version of packproof", path.display())]
     ProofUnreadable { path: PathBuf, source: serde_json::Error },
+    #[error("there is no environment to compare with")]
+    NoEnvironment,
     #[error(transparent)]
     Io(#[from] std::io::Error),
 }
 
-/// Runs everything; the artifact is copied first, and neither it nor anything of the user's is written to.
+/// [`expect`], then [`prove_against`].
 pub fn prove(plan: &Plan, progress: &dyn Progress) -> Result<Proof, Error> {
+    let expected = expect(plan, progress)?;
+    prove_against(plan, &expected, progress)
+}
+
+/// Runs the environment's side of the imports twice, or finds what was kept of an earlier run. Needs no artifact.
+pub fn expect(plan: &Plan, progress: &dyn Progress) -> Result<Expected, Error> {
+    if let Some(expected) = plan.kept.as_ref().and_then(|(folder, key)| Expected::kept(folder, key)) {
+        return Ok(expected);
+    }
+    let expected = in_scratch(plan, |scratch| {
+        let mut side = pair::environment_alone(plan, scratch)?;
+        let (checks, _) = left_out::split(&plan.imports);
+        progress.start("importing, unpackaged, twice", 2 * checks.len() as u64);
+        let runs = smoke::run(&mut side, &checks, plan.limits.import, 2, progress)?;
+        progress.finish();
+        // The runs share their folders.
+        let inventories: Vec<_> = runs.iter().flat_map(|run| run.inventories.clone()).collect();
+        let left = leftover::of(&side, &inventories);
+        let seen = runs.iter().map(|run| {
+            let mut seen = Observations::of(&checks, run);
+            seen.leftovers(left.iter().cloned());
+            seen
+        });
+        let [one, two] = seen.collect::<Vec<_>>().try_into().unwrap_or_default();
+        Ok(Expected::of(&one, &two))
+    })?;
+    if let Some((folder, key)) = &plan.kept {
+        expected.keep(folder, key)?;
+    }
+    Ok(expected)
+}
+
+/// Runs everything else; the artifact is copied first, and neither it nor anything of the user's is written to.
+pub fn prove_against(plan: &Plan, expected: &Expected, progress: &dyn Progress) -> Result<Proof, Error> {
+    in_scratch(plan, |scratch| prove_in(scratch, plan, expected, progress))
+}
+
+fn in_scratch<T>(plan: &Plan, work: impl FnOnce(&Path) -> Result<T, Error>) -> Result<T, Error> {
     let folder = plan.scratch.clone().unwrap_or_else(std::env::temp_dir);
     fs::create_dir_all(&folder)?;
     let scratch = tempfile::Builder::new().prefix("packproof-proof-").tempdir_in(folder.canonicalize()?)?;
-    let proof = prove_in(scratch.path(), plan, progress);
+    let result = work(scratch.path());
     make_removable(scratch.path());
     scratch.close()?;
-    proof
+    result
 }
 
-fn prove_in(scratch: &Path, plan: &Plan, progress: &dyn Progress) -> Result<Proof, Error> {
+fn prove_in(scratch: &Path, plan: &Plan, expected: &Expected, progress: &dyn Progress) -> Result<Proof, Error> {
     let mut run =
         Run { started: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(), ..Run::default() };
     let mut clock = Clock::default();
     let mut pair = Pair::open(plan, scratch)?;
     clock.lap("isolation");
-    let (imports, escape, mut differences) = import_everything(&mut pair, plan, progress)?;
+    let Imported { imports, mut escape, tree, mut differences } =
+        import_everything(&mut pair, plan, expected, progress)?;
     clock.lap("imports");
     let (scripts, failed) = run_scripts(&mut pair, plan, progress)?;
     differences.extend(failed);
@@ -80,6 +128,12 @@ fn prove_in(scratch: &Path, plan: &Plan, progress: &dyn Progress) -> Result<Proo
     let (start, failed) = probe_start(&mut pair, plan, &mut run, progress)?;
     differences.extend(failed);
     clock.lap("start");
+    if let Some(tree) = tree {
+        let (changed, alike) = tree::check(&plan.artifact, &tree, expected);
+        differences.extend(changed);
+        escape.written = alike;
+    }
+    clock.lap("tree");
     run.seconds = clock.laps;
 
     for difference in &mut differences {
@@ -106,24 +160,60 @@ fn prove_in(scratch: &Path, plan: &Plan, progress: &dyn Progress) -> Result<Proo
     })
 }
 
+struct Imported {
+    imports: Imports,
+    escape: Escape,
+    /// Where the artifact has unpacked itself.
+    tree: Option<PathBuf>,
+    differences: Vec<Difference>,
+}
+
 fn import_everything(
     pair: &mut Pair,
     plan: &Plan,
+    expected: &Expected,
     progress: &dyn Progress,
-) -> Result<(Imports, Escape, Vec<Difference>), Error> {
+) -> Result<Imported, Error> {
     let (checks, left_out) = left_out::split(&plan.imports);
-    progress.start("importing, unpackaged and packed", 2 * checks.len() as u64);
-    let (before, after) = pair.both(|side| smoke::run(side, &checks, plan.limits.import, progress))?;
-    progress.finish();
-    let (mut imports, mut differences) = compare::imports(&checks, &before.outcomes, &after.outcomes);
-    imports.left_out = left_out;
-    if let (Some(before), Some(after)) = (before.inventories.first(), after.inventories.first()) {
-        differences.extend(compare::distributions(&plan.distributions, before, after));
-        differences.extend(compare::child_environment(before, after));
+    let (seen, inventories) = import_packed(pair, plan, &checks, progress)?;
+    let (mut imports, mut differences) = compare::compare(&checks, expected, &seen, &plan.distributions);
+    if !differences.is_empty() && differences.iter().all(|difference| difference.kind != Kind::NoResult) {
+        // The environment has had two runs to show what it does not do alike; so has the artifact.
+        let (again, _) = import_packed(pair, plan, &checks, progress)?;
+        let (_, second) = compare::compare(&checks, expected, &again, &plan.distributions);
+        let still: BTreeSet<(Kind, &str)> = second.iter().flat_map(Difference::subjects).collect();
+        let (stable, unstable): (Vec<_>, Vec<_>) = differences
+            .into_iter()
+            .partition(|difference| difference.subjects().any(|subject| still.contains(&subject)));
+        imports.unstable.extend(unstable.iter().map(|it| format!("{}: {} (packed)", it.kind.name(), it.subject)));
+        differences = stable;
     }
-    let (escape, escaped) = escape::check(&after.inventories, &pair.artifact.folder, &pair.hidden);
+    imports.left_out = left_out;
+    let bounds = escape::Bounds { scratch: &pair.artifact.folder, hidden: &pair.hidden };
+    let (escape, escaped) = escape::check(&inventories, &bounds, expected);
     differences.extend(escaped);
-    Ok((imports, escape, differences))
+    let tree = inventories.first().map(|inventory| PathBuf::from(&inventory.prefix));
+    let tree = tree.filter(|tree| tree.starts_with(&pair.artifact.folder));
+    Ok(Imported { imports, escape, tree, differences })
+}
+
+fn import_packed(
+    pair: &mut Pair,
+    plan: &Plan,
+    checks: &[ImportCheck],
+    progress: &dyn Progress,
+) -> Result<(Observations, Vec<outcome::Inventory>), Error> {
+    progress.start("importing, packed", checks.len() as u64);
+    let runs = smoke::run(&mut pair.artifact, checks, plan.limits.import, 1, progress)?;
+    progress.finish();
+    let mut seen = Observations::default();
+    let mut inventories = Vec::new();
+    for run in runs {
+        seen = Observations::of(checks, &run);
+        inventories = run.inventories;
+    }
+    seen.leftovers(leftover::of(&pair.artifact, &inventories));
+    Ok((seen, inventories))
 }
 
 fn run_scripts(pair: &mut Pair, plan: &Plan, progress: &dyn Progress) -> Result<(Vec<Script>, Vec<Difference>), Error> {
@@ -135,7 +225,7 @@ fn run_scripts(pair: &mut Pair, plan: &Plan, progress: &dyn Progress) -> Result<
     progress.start("smoke scripts", 2 * plan.scripts.len() as u64);
     for script in &plan.scripts {
         let (before, after) = pair.both(|side| scripts::run(side, script, plan.limits.script, progress))?;
-        let (result, difference) = scripts::compare(script, &before, &after);
+        let (result, difference) = scripts::compare(script, before.as_ref(), &after);
         results.push(result);
         differences.extend(difference);
     }
@@ -153,11 +243,12 @@ fn probe_start(
     let Some(probe) = &plan.start else { return Ok((Start::NotConfigured, None)) };
     progress.start("start probe", 2);
     let Pair { environment, artifact, shared, .. } = pair;
-    let before = start::run(environment, None, probe, &plan.world, shared)?;
+    let Some(environment) = environment else { return Ok((Start::NotConfigured, None)) };
+    let before = start::run(environment, None, probe, plan, shared)?;
     progress.advance(1);
     let after = match &before.failure {
         Some(_) => None,
-        None => Some(start::run(environment, Some(artifact), probe, &plan.world, shared)?),
+        None => Some(start::run(environment, Some(artifact), probe, plan, shared)?),
     };
     progress.finish();
     let difference = start::compare(&before, after.as_ref());

@@ -16,9 +16,16 @@ pub(super) struct Line {
 #[derive(Debug, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub(super) enum Report {
-    Begin { id: usize },
-    Outcome { id: usize, outcome: Outcome },
-    Inventory(Inventory),
+    Begin {
+        id: usize,
+    },
+    Outcome {
+        id: usize,
+        outcome: Outcome,
+        #[serde(default)]
+        warnings: Vec<String>,
+    },
+    Inventory(Box<Inventory>),
     Done,
 }
 
@@ -59,14 +66,36 @@ pub(super) struct Lost {
 
 /// What a process held after its imports.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
 pub(super) struct Inventory {
     pub prefix: String,
     pub path: Vec<String>,
     /// Module → file.
     pub files: BTreeMap<String, String>,
+    /// Module → digests of its file, and of its code where it has any.
+    pub contents: BTreeMap<String, (String, String)>,
+    /// Module → the names that it binds.
+    pub names: BTreeMap<String, String>,
     pub mapped: Vec<String>,
+    /// Name of a mapped library → digest of its machine code.
+    pub libraries: BTreeMap<String, String>,
+    /// Path → who opened it first; what lies in known folders left out.
+    pub opened: BTreeMap<String, String>,
+    /// Program → who started it first.
+    pub started: BTreeMap<String, String>,
+    /// File in a known folder that was opened for writing → who did first.
+    pub written: BTreeMap<String, String>,
+    /// What lay in folders that should be empty.
+    pub litter: Vec<String>,
+    /// Host → who called it first.
+    pub network: BTreeMap<String, String>,
     /// Normalised name → version.
     pub distributions: BTreeMap<String, String>,
+    pub entry_points: BTreeMap<String, Vec<String>>,
+    /// Normalised name → what RECORD lists and is not there as listed.
+    pub records: BTreeMap<String, Vec<String>>,
+    /// Top-level package → names in its folder.
+    pub resources: BTreeMap<String, Vec<String>>,
     /// The environment of a child process.
     pub child: BTreeMap<String, String>,
 }
@@ -77,12 +106,6 @@ impl Imported {
         let file = if self.file.is_empty() { String::new() } else { format!(" `{}`", self.file) };
         let owner = if self.owner.is_empty() { String::new() } else { format!(" of the {}", self.owner) };
         format!("{}{file}{owner}", self.origin)
-    }
-}
-
-impl Outcome {
-    pub(super) fn is_good(&self) -> bool {
-        matches!(self, Self::Imported(imported) if imported.missing.is_empty())
     }
 }
 

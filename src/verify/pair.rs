@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use sha2::{Digest, Sha256};
 
-use super::plan::Plan;
+use super::plan::{Plan, World};
 use super::proof::Isolation;
 use super::sandbox::{self, Join, View};
 use super::side::{Opening, Side, Which};
 use super::{Error, hidden};
 
 pub(super) struct Pair {
-    pub environment: Side,
+    /// Nothing where the artifact is proved away from its environment.
+    pub environment: Option<Side>,
     pub artifact: Side,
     /// A folder that both see at the same place.
     pub shared: PathBuf,
@@ -30,17 +31,24 @@ impl Pair {
         let hidden = hidden::expand(&plan.hidden);
         let wanted = if plan.limits.network { Join::Machine } else { Join::Loopback };
         let mut opening = Opening { tool: &plan.tool, scratch, shared: &shared, network: wanted };
-        let mut environment = open_environment(plan, &opening)?;
-        opening.network = environment.sandbox.joined();
+        let mut environment = plan.world.as_ref().map(|world| open_environment(plan, world, &opening)).transpose()?;
+        if let Some(environment) = &environment {
+            opening.network = environment.sandbox.joined();
+        }
         let mut artifact = open_artifact(plan, &opening, &copy, &hidden)?;
-        if environment.sandbox.is_offline() != artifact.sandbox.is_offline() {
+        if let (Some(open), Some(world)) = (&environment, &plan.world)
+            && open.sandbox.is_offline() != artifact.sandbox.is_offline()
+        {
             // They could not meet.
             opening.network = Join::Machine;
-            environment = open_environment(plan, &opening)?;
+            environment = Some(open_environment(plan, world, &opening)?);
             artifact = open_artifact(plan, &opening, &copy, &hidden)?;
         }
-        environment.may_write = environment.sandbox.reason().or(artifact.sandbox.reason()).is_some();
-        artifact.may_write = environment.may_write;
+        artifact.may_write = artifact.sandbox.reason().is_some();
+        if let Some(environment) = &mut environment {
+            environment.may_write = artifact.may_write || environment.sandbox.reason().is_some();
+            artifact.may_write = environment.may_write;
+        }
         Ok(Self { environment, artifact, shared, hidden, digest })
     }
 
@@ -48,13 +56,14 @@ impl Pair {
     pub(super) fn both<T: Send>(
         &mut self,
         act: impl Fn(&mut Side) -> Result<T, Error> + Sync,
-    ) -> Result<(T, T), Error> {
+    ) -> Result<(Option<T>, T), Error> {
         let Self { environment, artifact, .. } = self;
+        let Some(environment) = environment else { return Ok((None, act(artifact)?)) };
         std::thread::scope(|scope| {
             let other = scope.spawn(|| act(environment));
             let after = act(artifact);
             let before = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            Ok((before?, after?))
+            Ok((Some(before?), after?))
         })
     }
 
@@ -63,7 +72,8 @@ impl Pair {
         let is_offline = self.artifact.sandbox.is_offline();
         let partial = self.artifact.sandbox.reason().map(ToOwned::to_owned);
         let mut notes = self.artifact.sandbox.notes().to_vec();
-        if let (Some(reason), None) = (self.environment.sandbox.reason(), &partial) {
+        let environment = self.environment.as_ref().and_then(|side| side.sandbox.reason());
+        if let (Some(reason), None) = (environment, &partial) {
             notes.push(format!("the unpackaged application ran without namespaces: {reason}"));
         }
         let isolation = Isolation {
@@ -76,20 +86,41 @@ impl Pair {
     }
 }
 
-fn open_environment(plan: &Plan, opening: &Opening<'_>) -> Result<Side, Error> {
-    let world = &plan.world;
+/// The environment's side by itself, in the network that it would have beside the artifact's.
+pub(super) fn environment_alone(plan: &Plan, scratch: &Path) -> Result<Side, Error> {
+    let world = plan.world.as_ref().ok_or(Error::NoEnvironment)?;
+    let shared = scratch.join("shared");
+    fs::create_dir_all(&shared)?;
+    let network = if plan.limits.network { Join::Machine } else { Join::Loopback };
+    let opening = Opening { tool: &plan.tool, scratch, shared: &shared, network };
+    let mut side = open_environment(plan, world, &opening)?;
+    side.may_write = side.sandbox.reason().is_some();
+    Ok(side)
+}
+
+fn open_environment(plan: &Plan, world: &World, opening: &Opening<'_>) -> Result<Side, Error> {
     let mut read_only = world.expose.clone();
     read_only.extend([world.root.clone(), world.python.clone()]);
-    read_only.extend(world.application.iter().map(|folder| folder.environment.clone()));
+    read_only.extend(plan.application.iter().map(|folder| folder.environment.clone()));
     // The folders of the system are there anyway, and nothing may stand in the way of the root itself.
     read_only.retain(|path| path.exists() && path != Path::new("/") && !sandbox::is_system(path));
-    let application = world.application.iter().map(|folder| folder.environment.display().to_string()).collect();
-    let view = View { read_only, ..View::default() };
-    Side::open(Which::Environment, opening, world.python.clone(), application, view)
+    let application = plan.application.iter().map(|folder| folder.environment.display().to_string()).collect();
+    let bytecode = match &plan.kept {
+        Some((folder, _)) => folder.join("pycache"),
+        None => opening.scratch.join(Which::Environment.name()).join("pycache"),
+    };
+    fs::create_dir_all(&bytecode)?;
+    let view = View { read_only, writable: vec![bytecode.clone()], ..View::default() };
+    let mut side = Side::open(Which::Environment, opening, world.python.clone(), application, view)?;
+    side.known.push(bytecode.clone());
+    side.bytecode = Some(bytecode);
+    // Those of the system's too: where the environment lies is not what is looked for.
+    side.known.extend(world.expose.iter().filter(|path| path.as_path() != Path::new("/")).cloned());
+    Ok(side)
 }
 
 fn open_artifact(plan: &Plan, opening: &Opening<'_>, copy: &Path, hidden: &BTreeSet<PathBuf>) -> Result<Side, Error> {
-    let application = plan.world.application.iter().map(|folder| folder.artifact.clone()).collect();
+    let application = plan.application.iter().map(|folder| folder.artifact.clone()).collect();
     let view = View { hidden: hidden.iter().cloned().collect(), ..View::default() };
     Side::open(Which::Artifact, opening, copy.to_owned(), application, view)
 }

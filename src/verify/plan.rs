@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::Start;
 
 /// Everything that [`super::prove`] needs. Paths are absolute.
@@ -12,7 +14,10 @@ pub struct Plan {
     pub artifact: PathBuf,
     /// The `packproof` binary, which is started again as the sandbox.
     pub tool: PathBuf,
-    pub world: World,
+    /// Nothing where the artifact is proved away from its environment.
+    pub world: Option<World>,
+    /// `sys.path[0]` and the folders of `[runner] path`, in that order.
+    pub application: Vec<ApplicationFolder>,
     /// What the artifact must do without: the environment, the base interpreter, the sources, caches. The part
     /// of an interpreter that shares a system folder with others (`/usr`) is found by [`super::hidden`].
     pub hidden: Vec<PathBuf>,
@@ -23,6 +28,9 @@ pub struct Plan {
     /// Distributions that the artifact must hold, by normalised name.
     pub distributions: Vec<String>,
     pub limits: Limits,
+    /// Names the environment and everything that is imported from it: what was seen there is kept under this key in
+    /// the folder. Nothing: it is run anew each time.
+    pub kept: Option<(PathBuf, String)>,
     /// Where the scratch folder is made; the system's folder for temporary files if not said. Programs must be
     /// allowed to run there.
     pub scratch: Option<PathBuf>,
@@ -37,8 +45,6 @@ pub struct World {
     pub expose: Vec<PathBuf>,
     /// The project's folder; helpers of the start probe run in it.
     pub root: PathBuf,
-    /// `sys.path[0]` and the folders of `[runner] path`, in that order.
-    pub application: Vec<ApplicationFolder>,
 }
 
 /// One folder of the application's on `sys.path`, on both sides.
@@ -50,14 +56,41 @@ pub struct ApplicationFolder {
 }
 
 /// `from module import name, name`, or `import module`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportCheck {
     pub module: String,
     pub names: Vec<String>,
-    /// `worker/sandbox.py:12`, or `[smoke] imports`.
-    pub because: String,
+    /// Where it is imported, the way to it from the application first: `main.py:12 → shapes:3`, or `[smoke] imports`.
+    pub because: Vec<String>,
     /// Asked for by the configuration: it must succeed, not only fail alike.
     pub required: bool,
+    /// How many import statements it stands for.
+    pub statements: usize,
+    /// It is this entry point that is loaded; `module` and `names` are empty.
+    pub entry_point: Option<EntryPoint>,
+}
+
+/// What `importlib.metadata.EntryPoint` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntryPoint {
+    pub group: String,
+    pub name: String,
+    pub value: String,
+}
+
+impl ImportCheck {
+    /// `import module`, or `from module import …`.
+    pub fn of(module: impl Into<String>, names: Vec<String>, because: impl Into<String>, required: bool) -> Self {
+        Self { module: module.into(), names, because: vec![because.into()], required, statements: 1, entry_point: None }
+    }
+
+    /// What a difference is called after.
+    pub(super) fn subject(&self) -> String {
+        match &self.entry_point {
+            Some(point) => format!("{}: {} = {}", point.group, point.name, point.value),
+            None => self.module.clone(),
+        }
+    }
 }
 
 #[derive(Debug, Clone)]

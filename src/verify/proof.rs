@@ -60,10 +60,17 @@ pub struct Isolation {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Imports {
+    /// Modules, and entry points.
     pub checked: usize,
+    /// Import statements that these stand for.
+    pub statements: usize,
     pub same: usize,
     /// Among `same`: fail in both, e.g. an optional dependency that is not there.
     pub fail_alike: usize,
+    /// Among `fail_alike`: the process crashes, hangs or ends, in both.
+    pub lost_alike: usize,
+    /// What differs from one run to the next in the environment itself, or in the artifact; counted nowhere.
+    pub unstable: Vec<String>,
     /// Not run, by rule.
     pub left_out: Vec<LeftOut>,
 }
@@ -99,6 +106,14 @@ pub struct Escape {
     pub system_libraries: Vec<String>,
     /// Among them, those that no table of packproof's vouches for.
     pub unlisted: Vec<String>,
+    /// Files of the system that were opened while importing → by whom.
+    pub system_files: BTreeMap<String, String>,
+    /// Programs of the system that were started while importing → by whom.
+    pub programs: BTreeMap<String, String>,
+    /// Files of the tree that are written while importing, in the environment as well.
+    pub written: Vec<String>,
+    /// Hosts that were called while importing → by whom; in vain, as there is no network.
+    pub hosts: BTreeMap<String, String>,
 }
 
 /// Something that is not in the artifact as it is in the environment.
@@ -109,6 +124,8 @@ pub struct Difference {
     pub subject: String,
     /// Where it is imported, or what asked for it.
     pub because: Vec<String>,
+    /// Further subjects with which it is the same.
+    pub also: Vec<String>,
     pub environment: String,
     pub artifact: String,
     /// The last lines that were printed, where they say something.
@@ -122,11 +139,35 @@ pub enum Kind {
     Origin,
     RequiredImport,
     NoResult,
+    Code,
+    Source,
+    Library,
+    Names,
+    Warning,
+    Resources,
     Distribution,
+    Record,
+    EntryPoints,
     Script,
     Start,
     Escape,
+    /// Files outside the tree and the known folders.
+    Opened,
+    /// Programs.
+    Started,
+    /// Hosts.
+    Network,
     ChildEnvironment,
+    /// The tree itself, changed while the artifact ran.
+    Tree,
+    Leftover,
+}
+
+impl Kind {
+    /// As the file has it.
+    pub fn name(self) -> String {
+        serde_json::to_value(self).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+    }
 }
 
 /// What differs from one run to the next.
@@ -152,6 +193,10 @@ pub struct Measured {
 }
 
 impl Difference {
+    pub(super) fn subjects(&self) -> impl Iterator<Item = (Kind, &str)> {
+        std::iter::once(&self.subject).chain(&self.also).map(|subject| (self.kind, subject.as_str()))
+    }
+
     /// Takes the name of the scratch folder out, which is another one each time.
     pub(super) fn hide(&mut self, scratch: &Path) {
         let scratch = scratch.to_string_lossy();

@@ -36,23 +36,24 @@ pub(super) fn run(side: &mut Side, script: &Path, limit: Duration, progress: &dy
 }
 
 /// The same exit status is not enough: a script that fails proves nothing.
-pub(super) fn compare(script: &Path, environment: &Ran, artifact: &Ran) -> (Script, Option<Difference>) {
+pub(super) fn compare(script: &Path, environment: Option<&Ran>, artifact: &Ran) -> (Script, Option<Difference>) {
     let name = script.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let result = Script {
         name: name.clone(),
-        environment: environment.ending.to_string(),
+        environment: environment.map_or_else(|| "not run here".to_owned(), |ran| ran.ending.to_string()),
         artifact: artifact.ending.to_string(),
     };
     let good = Ending::Exited(Exit::Code(0));
-    if environment.ending == good && artifact.ending == good {
-        return (result, None);
-    }
-    let (side, output) =
-        if environment.ending == good { ("artifact", &artifact.output) } else { ("environment", &environment.output) };
+    let (side, output) = match environment.filter(|ran| ran.ending != good) {
+        Some(environment) => ("environment", &environment.output),
+        None if artifact.ending == good => return (result, None),
+        None => ("artifact", &artifact.output),
+    };
     let difference = Difference {
         kind: Kind::Script,
         subject: name,
         because: vec!["[smoke] scripts".to_owned()],
+        also: Vec::new(),
         environment: result.environment.clone(),
         artifact: result.artifact.clone(),
         output: Some(format!("in the {side}:\n{output}")),

@@ -37,6 +37,10 @@ pub(super) struct Side {
     pub program: PathBuf,
     /// What goes to the front of `sys.path`; relative to the tree's root for the artifact.
     pub application: Vec<String>,
+    /// Beside `folder`: where this side's files may lie.
+    pub known: Vec<PathBuf>,
+    /// Where bytecode goes: an environment may have none, and cannot be written to.
+    pub bytecode: Option<PathBuf>,
     /// One of the sides has no namespaces, so that Python might write bytecode into the user's folders.
     pub may_write: bool,
     count: u32,
@@ -64,8 +68,9 @@ impl Side {
         let own = opening.scratch.join(format!("{}.sandbox", which.name()));
         fs::create_dir_all(&own)?;
         view.writable.extend([folder.clone(), opening.shared.to_owned()]);
+        let known = view.read_only.clone();
         let sandbox = Sandbox::open(opening.tool, &own, &view, opening.network)?;
-        Ok(Self { which, sandbox, folder, program, application, may_write: false, count: 0 })
+        Ok(Self { which, sandbox, folder, program, application, known, bytecode: None, may_write: false, count: 0 })
     }
 
     /// The environment that a process starts with, and nothing else. `home` is a folder name, made where missing.
@@ -88,6 +93,11 @@ impl Side {
         Ok(variables)
     }
 
+    /// Where programs leave things behind; the machine's own where there are no namespaces, which say nothing.
+    pub(super) fn shared_folders(&self) -> &'static [&'static str] {
+        if self.sandbox.reason().is_some() { &[] } else { &["/tmp", "/var/tmp", "/dev/shm", "/run"] }
+    }
+
     /// An empty folder to work in.
     pub(super) fn fresh(&mut self, purpose: &str) -> Result<PathBuf, Error> {
         self.count += 1;
@@ -99,13 +109,22 @@ impl Side {
     /// This side's Python with `arguments`; its output, standard and error, goes to `output` inside `cwd`.
     pub(super) fn python(&self, arguments: &[&Path], cwd: PathBuf) -> Result<(Job, PathBuf), Error> {
         let mut env = self.variables("home")?;
+        // Else the order of sets, and all that follows from it, would be another one in each process.
+        env.insert("PYTHONHASHSEED".to_owned(), "0".to_owned());
         if self.which == Which::Artifact {
             env.insert("PACKPROOF".to_owned(), "python".to_owned());
         }
         let output = self.folder.join(format!("output-{}", self.count));
         let mut argv = vec![self.program.display().to_string()];
+        argv.extend(self.interpreter_options());
         argv.extend(arguments.iter().map(|argument| argument.display().to_string()));
         Ok((Job { argv, env, cwd, stdout: output.clone(), stderr: output.clone() }, output))
+    }
+
+    /// An option rather than a variable, which children would see.
+    pub(super) fn interpreter_options(&self) -> Vec<String> {
+        let folder = self.bytecode.iter();
+        folder.flat_map(|folder| ["-X".to_owned(), format!("pycache_prefix={}", folder.display())]).collect()
     }
 
     /// Runs to the end; a job that takes longer than `limit` is killed.

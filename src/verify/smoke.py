@@ -5,13 +5,18 @@ and newer. Its one argument is a JSON file:
 
     path      folders to put at the front of sys.path in the place of this file's own, relative ones to sys.prefix
     script    run this file as __main__; nothing below is there then
+    pytest    run pytest on these; `plugins` are folders to put at the end of sys.path for that
     results   file to write JSON lines to; `nonce` is in each, so that nothing else passes for one
-    checks    [{"id", "module", "names"}]
+    checks    [{"id", "module", "names"}], or {"id", "group", "name", "value"} for an entry point
     labels    {"<scratch>": [folder…]}: what to write in the place of folders in messages
+    known     folders that an open file may lie in without being named
+    litter    folders of the whole run that should be empty in the end
 """
 import json
 import os
 import sys
+
+STDLIB = frozenset(getattr(sys, "stdlib_module_names", ()))
 
 
 def front(folders):
@@ -28,6 +33,11 @@ def main():
         sys.argv[:] = [spec["script"]]
         runpy.run_path(spec["script"], run_name="__main__")
         return
+    if "pytest" in spec:
+        # Behind everything, so that whatever the application brings itself comes first.
+        sys.path.extend(folder for folder in spec["plugins"] if folder not in sys.path)
+        import pytest
+        sys.exit(pytest.main(["-p", "no:cacheprovider", "-q", *spec["pytest"]]))
     # No application code has run yet: nothing of it sees the specification, or the name of the results' file.
     os.unlink(sys.argv[1])
     sys.argv[:] = [sys.argv[0]]
@@ -40,9 +50,65 @@ def main():
     os._exit(0)
 
 
+class Watch:
+    """An audit hook: what is opened, started and called beside what belongs here, with who did it first."""
+
+    def __init__(self, known):
+        self.known = tuple(known)
+        self.is_on = True
+        self.opened = {}
+        self.written = {}
+        self.started = {}
+        self.network = {}
+
+    def __call__(self, event, args):
+        if not self.is_on:
+            return
+        try:
+            if event == "open":
+                path = args[0]
+                if type(path) is bytes:
+                    path = os.fsdecode(path)
+                if type(path) is str and path.startswith("/"):
+                    if not path.startswith(self.known):
+                        self.opened.setdefault(path, self.who())
+                    elif args[2] & 3 and ".pyc" not in path and not path.startswith("/dev/"):
+                        self.written.setdefault(path, self.who())
+            elif event in ("subprocess.Popen", "os.posix_spawn", "os.exec"):
+                program = os.fspath(args[0])
+                program = os.fsdecode(program) if type(program) is bytes else program
+                self.started.setdefault(program, self.who())
+            elif event == "os.system":
+                self.started.setdefault("/bin/sh", self.who())
+            elif event == "socket.connect" and type(args[1]) is tuple:
+                self.call(str(args[1][0]))
+            elif event == "socket.getaddrinfo" and args[0]:
+                self.call(args[0].decode() if type(args[0]) is bytes else str(args[0]))
+        except Exception:
+            # What is watched must not notice.
+            pass
+
+    def call(self, host):
+        if host not in ("localhost", "::1", "::", "0.0.0.0") and not host.startswith("127."):
+            self.network.setdefault(host, self.who())
+
+    @staticmethod
+    def who():
+        frame = sys._getframe(2)
+        while frame is not None:
+            scope = frame.f_globals
+            name = str(scope.get("__name__", ""))
+            top = name.partition(".")[0]
+            if scope is not globals() and top not in STDLIB and top not in ("importlib", "_frozen_importlib"):
+                return name
+            frame = frame.f_back
+        return "the interpreter"
+
+
 class Reporter:
     def __init__(self, descriptor, spec):
         import fcntl
+        import gc
         import sysconfig
         # High, so that code which closes "all" low descriptors, or counts on their numbers, is not disturbed.
         self.descriptor = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 200)
@@ -57,11 +123,19 @@ class Reporter:
         labels += [(entry, "<site>") for entry in sys.path
                    if os.path.basename(entry) in ("site-packages", "dist-packages")]
         labels += [(folder, "<stdlib>") for folder in self.stdlib]
+        labels += [(sys.executable, "<python>"), (os.path.realpath(sys.executable), "<python>")]
         # A prefix that the whole system shares says nothing of Python.
         labels += [(folder, "<prefix>") for folder in (sys.prefix, sys.base_prefix, sys.exec_prefix)
                    if folder not in ("/", "/usr", "/usr/local")]
         labels += [(os.path.realpath(folder), label) for folder, label in labels]
         self.labels = sorted(set(labels), key=lambda pair: (-len(pair[0]), pair))
+        self.litter = spec["litter"]
+        self.warned = []
+        self.codes = {}
+        # Thousands of imports make a few long-lived objects each; collecting in between finds nothing.
+        gc.set_threshold(100000, 50, 1000)
+        known = [folder.rstrip("/") + "/" for folder in spec["known"] + self.app + self.stdlib]
+        self.watch = Watch(known + ["/proc/", "/dev/", "/sys/"])
 
     def send(self, kind, **fields):
         line = json.dumps({"nonce": self.nonce, "kind": kind, **fields}).encode() + b"\n"
@@ -69,14 +143,47 @@ class Reporter:
             line = line[os.write(self.descriptor, line):]
 
     def run(self):
+        import warnings
+        warnings.showwarning = self.warn
+        self.follow_code()
+        sys.addaudithook(self.watch)
         for check in self.checks:
             self.send("begin", id=check["id"])
-            self.send("outcome", id=check["id"], outcome=self.check(check["module"], check["names"]))
+            del self.warned[:]
+            outcome = self.check(check)
+            self.send("outcome", id=check["id"], outcome=outcome, warnings=list(self.warned))
         self.send("inventory", **self.inventory())
         self.send("done")
 
-    def check(self, name, names):
+    def warn(self, message, category, filename, lineno, file=None, line=None):
+        # The compiler's warnings depend on whether there was bytecode already.
+        if category is not SyntaxWarning and "invalid escape sequence" not in str(message):
+            text = "%s: %s" % (category.__name__, self.normalise(str(message)))
+            if text not in self.warned:
+                self.warned.append(text)
+
+    def follow_code(self):
+        """Notes a digest of each module's code when it is loaded. The loader is back from this before the module
+        runs, so that no traceback and no stack level shows it."""
+        from importlib import _bootstrap_external as external
+        original = external.SourceLoader.get_code
+        codes = self.codes
+
+        def get_code(loader, name):
+            code = original(loader, name)
+            try:
+                codes[name] = digest_of_code(code)
+            except Exception:
+                pass
+            return code
+
+        external.SourceLoader.get_code = get_code
+
+    def check(self, check):
         import importlib
+        if "value" in check:
+            return self.entry_point(check)
+        name, names = check["module"], check["names"]
         try:
             module = importlib.import_module(name)
         except BaseException as error:
@@ -101,6 +208,16 @@ class Reporter:
                 missing.append([wanted, self.error(error)])
         return {"imported": {"missing": missing, **self.origin(module)}}
 
+    def entry_point(self, check):
+        import importlib.metadata
+        try:
+            point = importlib.metadata.EntryPoint(check["name"], check["value"], check["group"])
+            loaded = point.load()
+        except BaseException as error:
+            return {"failed": self.error(error)}
+        return {"imported": {"missing": [], "module": str(getattr(loaded, "__module__", "") or ""),
+                             "origin": "object", "owner": "", "file": type(loaded).__name__}}
+
     def error(self, error):
         try:
             message = str(error)
@@ -111,7 +228,8 @@ class Reporter:
     def normalise(self, text):
         import re
         for folder, label in self.labels:
-            text = re.sub(re.escape(folder) + r"(?![\w.-])", label, text)
+            if folder in text:
+                text = re.sub(re.escape(folder) + r"(?![\w.-])", label, text)
         return re.sub(r"\b0x[0-9a-fA-F]{6,}\b", "0x…", text)
 
     def origin(self, module):
@@ -141,14 +259,18 @@ class Reporter:
         return {"module": name, "origin": kind, "owner": owner, "file": relative}
 
     def inventory(self):
-        files = {}
+        watched = self.watched()
+        files, contents, names = {}, {}, {}
         for name, module in sorted(sys.modules.items(), key=lambda item: str(item[0])):
             try:
                 file = getattr(module, "__file__", None)
+                bound = dict(vars(module)) if isinstance(file, str) else {}
             except BaseException:
                 continue
-            if isinstance(file, str):
+            if isinstance(file, str) and name not in ("__main__", "_packproof"):
                 files[str(name)] = os.path.abspath(file)
+                contents[str(name)] = [digest_of_file(file), self.codes.get(name, "")]
+                names[str(name)] = spell(bound)
         mapped = set()
         try:
             with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
@@ -162,22 +284,102 @@ class Reporter:
             "prefix": sys.prefix,
             "path": [entry for entry in sys.path if isinstance(entry, str)],
             "files": files,
+            "contents": contents,
+            "names": names,
             "mapped": sorted(path.encode("utf-8", "replace").decode() for path in mapped),
-            "distributions": self.distributions(),
+            "libraries": {os.path.basename(path): digest_of_file(path) for path in sorted(mapped) if ".so" in path},
+            **watched,
+            **self.distributions(),
+            "resources": self.resources(),
             "child": self.child(),
         }
 
+    def watched(self):
+        """What imports did; what follows is this script's own doing."""
+        watch = self.watch
+        seen = {
+            "opened": {path.encode("utf-8", "replace").decode(): who for path, who in watch.opened.items()},
+            "started": {self.normalise(program): who for program, who in watch.started.items()},
+            "network": dict(watch.network),
+            "written": {self.normalise(path): who for path, who in watch.written.items()},
+            "litter": [os.path.join(folder, name) for folder in self.litter if os.path.isdir(folder)
+                       for name in sorted(os.listdir(folder))],
+        }
+        watch.is_on = False
+        return seen
+
     def distributions(self):
         import importlib.metadata
-        found = {}
+        versions, entry_points, records = {}, {}, {}
         for distribution in importlib.metadata.distributions():
             try:
                 name, version = distribution.metadata["Name"], distribution.version
             except BaseException:
                 continue
-            if name:
-                found.setdefault(name.lower().replace("_", "-").replace(".", "-"), str(version))
-        return found
+            if not name:
+                continue
+            name = name.lower().replace("_", "-").replace(".", "-")
+            # The first on sys.path is the one that importlib.metadata finds.
+            if name in versions:
+                continue
+            versions[name] = str(version)
+            try:
+                points = sorted("%s: %s = %s" % (point.group, point.name, point.value)
+                                for point in distribution.entry_points)
+            except BaseException as error:
+                points = [self.normalise("%s: %s" % (type(error).__name__, error))]
+            if points:
+                entry_points[name] = points
+            records[name] = self.record(distribution)
+        return {"distributions": versions, "entry_points": entry_points, "records": records}
+
+    def record(self, distribution):
+        """What RECORD lists and is not there, or is there with another content. Relocation may change shared
+        libraries, `.pth` files and scripts; bytecode is made anew."""
+        import base64
+        import hashlib
+        try:
+            files = distribution.files or []
+        except BaseException as error:
+            return [self.normalise("%s: %s" % (type(error).__name__, error))]
+        odd = []
+        for file in files:
+            text = str(file)
+            if "__pycache__" in text or text.endswith(("direct_url.json", "RECORD")) or "/bin/" in text:
+                continue
+            path = os.path.join(str(distribution.locate_file("")), text)
+            try:
+                if ".so" in os.path.basename(text) or text.endswith(".pth") or file.hash is None:
+                    os.stat(path)
+                    continue
+                with open(path, "rb") as opened:
+                    content = opened.read()
+            except OSError:
+                odd.append(text + " is missing")
+                continue
+            if file.hash.mode == "sha256":
+                found = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip("=")
+                if found != file.hash.value:
+                    odd.append("%s has another content (%s)" % (text, found[:8]))
+        return odd
+
+    def resources(self):
+        """The first level of each top-level package that was installed, as importlib.resources lists it."""
+        from importlib import resources
+        listed = {}
+        for name, module in sorted(sys.modules.items(), key=lambda item: str(item[0])):
+            file = getattr(module, "__file__", None)
+            if "." in name or not isinstance(file, str) or not os.path.basename(file).startswith("__init__."):
+                continue
+            if os.path.basename(os.path.dirname(os.path.dirname(file))) not in ("site-packages", "dist-packages"):
+                continue
+            try:
+                entries = resources.files(name).iterdir()
+                listed[name] = sorted(entry.name for entry in entries
+                                      if entry.name != "__pycache__" and not entry.name.endswith(".pyc"))
+            except BaseException as error:
+                listed[name] = [self.normalise("%s: %s" % (type(error).__name__, error))]
+        return listed
 
     def child(self):
         """The environment that a child process of this one sees."""
@@ -185,11 +387,74 @@ class Reporter:
         code = "import json, os, sys; sys.stdout.write(json.dumps(dict(os.environ)))"
         try:
             answer = subprocess.run([sys.executable, "-c", code], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                    stderr=subprocess.DEVNULL, timeout=60, check=True)
+                                    stderr=subprocess.DEVNULL, timeout=600, check=True)
             seen = json.loads(answer.stdout)
         except BaseException as error:
             return {"<error>": self.normalise("%s: %s" % (type(error).__name__, error))}
         return {name: self.normalise(value) for name, value in seen.items()}
+
+
+def spell(bound):
+    """The names that a module binds; what is true or false shows its value, as flags for optional parts do."""
+    told = []
+    for name, value in bound.items():
+        if isinstance(name, str) and not name.startswith("__"):
+            told.append("%s=%s" % (name, value) if value is True or value is False else name)
+    return " ".join(sorted(told))
+
+
+def digest_of_file(path):
+    """Of an ELF file the machine code alone: run paths and the compiled-in prefix may change."""
+    from _blake2 import blake2b
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+    except OSError:
+        return "unreadable"
+    if content[:6] == b"\x7fELF\x02\x01":
+        try:
+            content = machine_code(content) or content
+        except Exception:
+            pass
+    return blake2b(content, digest_size=8).hexdigest()
+
+
+def machine_code(content):
+    """The sections of a 64-bit little-endian ELF file that are run."""
+    import struct
+    start, = struct.unpack_from("<Q", content, 0x28)
+    size, count = struct.unpack_from("<HH", content, 0x3A)
+    code = b""
+    for at in range(start, start + size * count, size):
+        kind, flags = struct.unpack_from("<IQ", content, at + 4)
+        offset, length = struct.unpack_from("<QQ", content, at + 24)
+        if kind == 1 and flags & 4:
+            code += content[offset:offset + length]
+    return code
+
+
+def digest_of_code(code):
+    """Equal for equal code, whatever folder it was compiled in."""
+    from _blake2 import blake2b
+    if sys.version_info >= (3, 11):
+        import marshal
+        # Version 2 shares nothing between values, and sets are written in one order since 3.11.
+        path = code.co_filename.encode("utf-8", "surrogatepass")
+        spelled = len(path).to_bytes(4, "little") + path
+        return blake2b(marshal.dumps(code, 2).replace(spelled, b"<file>"), digest_size=8).hexdigest()
+    return blake2b(repr(plain(code)).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def plain(value):
+    if isinstance(value, type(plain.__code__)):
+        return (value.co_name, value.co_code, value.co_names, value.co_varnames, value.co_freevars,
+                value.co_cellvars, value.co_flags, value.co_firstlineno, value.co_lnotab,
+                tuple(map(plain, value.co_consts)))
+    if isinstance(value, tuple):
+        return tuple(map(plain, value))
+    if isinstance(value, frozenset):
+        return ("frozenset", sorted(repr(plain(item)) for item in value))
+    return (type(value).__name__, value)
 
 
 if __name__ == "__main__":

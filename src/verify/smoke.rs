@@ -1,8 +1,8 @@
 //! Every import on one side: many in a process, and alone where a process did not live to report.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use fs_err as fs;
@@ -14,136 +14,193 @@ use super::side::{Ending, Side, tail};
 use super::{Error, SMOKE};
 use crate::progress::Progress;
 
-/// Of one side, in the order of the checks.
+/// Enough that what the imports share is loaded once, few enough that a process stays within a few gigabytes.
+const GROUP: usize = 20_000;
+/// One core each; more would share them.
+const AT_ONCE: usize = 2;
+
+/// One run of every check on one side, in the order of the checks.
+#[derive(Debug)]
 pub(super) struct Smoke {
     pub outcomes: Vec<Outcome>,
+    /// Check → what it warned of.
+    pub warnings: BTreeMap<usize, Vec<String>>,
     /// One for each process that came to its end.
     pub inventories: Vec<Inventory>,
 }
 
-/// How one process ended.
-struct Process {
-    outcomes: Vec<(usize, Outcome)>,
-    inventory: Option<Inventory>,
-    begun: Option<usize>,
-    is_done: bool,
-    how: String,
-    output: String,
+/// Checks of one run that share a process.
+struct Group {
+    run: usize,
+    checks: Vec<usize>,
 }
 
+/// `runs` times the same, as far as possible at the same time. `limit` is for one import.
 pub(super) fn run(
     side: &mut Side,
     checks: &[ImportCheck],
     limit: Duration,
+    runs: usize,
     progress: &dyn Progress,
-) -> Result<Smoke, Error> {
-    let mut outcomes: Vec<Option<Outcome>> = vec![None; checks.len()];
-    let mut inventories = Vec::new();
-    let mut groups = VecDeque::from([(0..checks.len()).collect::<Vec<usize>>()]);
-    while let Some(group) = groups.pop_front() {
-        let process = one_process(side, &group, checks, limit, progress)?;
-        for (id, outcome) in process.outcomes {
-            if let Some(place) = outcomes.get_mut(id) {
-                *place = Some(outcome);
-            }
+) -> Result<Vec<Smoke>, Error> {
+    let mut outcomes: Vec<Vec<Option<Outcome>>> = vec![vec![None; checks.len()]; runs];
+    let mut found: Vec<Smoke> =
+        (0..runs).map(|_| Smoke { outcomes: Vec::new(), warnings: BTreeMap::new(), inventories: Vec::new() }).collect();
+    let all: Vec<usize> = (0..checks.len()).collect();
+    let mut waiting: VecDeque<Group> =
+        (0..runs).flat_map(|run| all.chunks(GROUP).map(move |ids| Group { run, checks: ids.to_vec() })).collect();
+    let mut active: Vec<Process> = Vec::new();
+    while !(waiting.is_empty() && active.is_empty()) {
+        while active.len() < AT_ONCE
+            && let Some(group) = waiting.pop_front()
+        {
+            active.push(Process::start(side, group, checks)?);
         }
-        inventories.extend(process.inventory);
-        if process.is_done {
-            continue;
-        }
-        let missing: Vec<usize> = group.iter().copied().filter(|id| outcomes[*id].is_none()).collect();
-        // The one that had begun gets a process to itself; those behind it start anew without it.
-        let culprit = process.begun.filter(|id| outcomes[*id].is_none());
-        match culprit {
-            Some(culprit) if group.len() > 1 => {
-                groups.push_back(vec![culprit]);
-                groups.push_back(missing.into_iter().filter(|id| *id != culprit).collect());
-                groups.retain(|group| !group.is_empty());
+        let mut at = 0;
+        while at < active.len() {
+            let pause = Duration::from_millis(50) / active.len() as u32;
+            if !active[at].poll(side, limit, pause, progress)? {
+                at += 1;
+                continue;
             }
-            _ => {
-                // All reported, but the process did not: what it held at its end is not known, so the last import
-                // is answerable. None begun: nothing can be imported at all.
-                let blamed = if missing.is_empty() { group.last().copied().into_iter().collect() } else { missing };
-                for id in blamed {
-                    outcomes[id] =
-                        Some(Outcome::Lost(Lost { how: process.how.clone(), output: process.output.clone() }));
+            let process = active.swap_remove(at);
+            let (of, run) = (&mut outcomes[process.group.run], process.group.run);
+            for (id, outcome, warnings) in &process.outcomes {
+                if let Some(place) = of.get_mut(*id) {
+                    *place = Some(outcome.clone());
+                    found[run].warnings.insert(*id, warnings.clone());
                 }
             }
+            found[run].inventories.extend(process.inventory.clone());
+            waiting.extend(process.follow_up(of));
         }
     }
-    let outcomes = outcomes
-        .into_iter()
-        .map(|outcome| {
-            outcome.unwrap_or_else(|| Outcome::Lost(Lost { how: "it was never run".into(), output: String::new() }))
-        })
-        .collect();
-    Ok(Smoke { outcomes, inventories })
+    for (smoke, outcomes) in found.iter_mut().zip(outcomes) {
+        let never = || Outcome::Lost(Lost { how: "it was never run".into(), output: String::new() });
+        smoke.outcomes = outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(never)).collect();
+    }
+    Ok(found)
 }
 
-fn one_process(
-    side: &mut Side,
-    group: &[usize],
-    checks: &[ImportCheck],
-    limit: Duration,
-    progress: &dyn Progress,
-) -> Result<Process, Error> {
-    let cwd = side.fresh("cwd")?;
-    let folder = side.fresh("smoke")?;
-    let script = folder.join("smoke.py");
-    let specification = folder.join("smoke.json");
-    let results = folder.join("results");
-    let nonce = nonce()?;
-    fs::write(&script, SMOKE)?;
-    fs::write(&results, "")?;
-    let listed: Vec<_> =
-        group.iter().map(|id| json!({"id": id, "module": checks[*id].module, "names": checks[*id].names})).collect();
-    let spec = json!({
-        "path": side.application,
-        "results": results,
-        "nonce": nonce,
-        "checks": listed,
-        "labels": {"<cwd>": [cwd], "<scratch>": [side.folder]},
-    });
-    fs::write(&specification, serde_json::to_vec(&spec).map_err(std::io::Error::from)?)?;
-    // Opened before the process starts, which unlinks the name.
-    let mut reader = Reader { file: fs::File::open(&results)?, offset: 0, rest: Vec::new(), nonce };
-    let (job, output) = side.python(&[&script, &specification], cwd)?;
-    let id = side.sandbox.run(job)?;
+/// A process that imports, and what it has reported so far.
+struct Process {
+    group: Group,
+    id: u64,
+    reader: Reader,
+    output: PathBuf,
+    last_heard: Instant,
+    outcomes: Vec<(usize, Outcome, Vec<String>)>,
+    inventory: Option<Inventory>,
+    begun: Option<usize>,
+    is_done: bool,
+    how: String,
+    said: String,
+}
 
-    let mut process = Process {
-        outcomes: Vec::new(),
-        inventory: None,
-        begun: None,
-        is_done: false,
-        how: String::new(),
-        output: String::new(),
-    };
-    let mut last_heard = Instant::now();
-    let ending = loop {
-        let exit = side.sandbox.wait(id, Duration::from_millis(50))?;
-        for report in reader.read()? {
-            last_heard = Instant::now();
+impl Process {
+    fn start(side: &mut Side, group: Group, checks: &[ImportCheck]) -> Result<Self, Error> {
+        let cwd = side.fresh("cwd")?;
+        let folder = side.fresh("smoke")?;
+        let script = folder.join("smoke.py");
+        let specification = folder.join("smoke.json");
+        let results = folder.join("results");
+        let nonce = nonce()?;
+        fs::write(&script, SMOKE)?;
+        fs::write(&results, "")?;
+        let listed: Vec<_> = group
+            .checks
+            .iter()
+            .map(|id| match &checks[*id].entry_point {
+                Some(point) => json!({"id": id, "group": point.group, "name": point.name, "value": point.value}),
+                None => json!({"id": id, "module": checks[*id].module, "names": checks[*id].names}),
+            })
+            .collect();
+        let mut known = vec![side.folder.clone()];
+        known.extend(side.known.iter().cloned());
+        let spec = json!({
+            "path": side.application,
+            "results": results,
+            "nonce": nonce,
+            "checks": listed,
+            "labels": {"<cwd>": [cwd], "<scratch>": [side.folder]},
+            "known": known,
+            "litter": side.shared_folders(),
+        });
+        fs::write(&specification, serde_json::to_vec(&spec).map_err(std::io::Error::from)?)?;
+        // Opened before the process starts, which unlinks the name.
+        let reader = Reader { file: fs::File::open(&results)?, offset: 0, rest: Vec::new(), nonce };
+        let (job, output) = side.python(&[&script, &specification], cwd)?;
+        let id = side.sandbox.run(job)?;
+        Ok(Self {
+            group,
+            id,
+            reader,
+            output,
+            last_heard: Instant::now(),
+            outcomes: Vec::new(),
+            inventory: None,
+            begun: None,
+            is_done: false,
+            how: String::new(),
+            said: String::new(),
+        })
+    }
+
+    /// Takes what there is to read; true once the process has ended.
+    fn poll(
+        &mut self,
+        side: &mut Side,
+        limit: Duration,
+        pause: Duration,
+        progress: &dyn Progress,
+    ) -> Result<bool, Error> {
+        // Asked before reading: what was written before the end is then all there.
+        let exit = side.sandbox.wait(self.id, pause)?;
+        for report in self.reader.read()? {
+            self.last_heard = Instant::now();
             match report {
-                Report::Begin { id } => process.begun = Some(id),
-                Report::Outcome { id, outcome } => {
-                    process.outcomes.push((id, outcome));
+                Report::Begin { id } => self.begun = Some(id),
+                Report::Outcome { id, outcome, warnings } => {
+                    self.outcomes.push((id, outcome, warnings));
                     progress.advance(1);
                 }
-                Report::Inventory(inventory) => process.inventory = Some(inventory),
-                Report::Done => process.is_done = true,
+                Report::Inventory(inventory) => self.inventory = Some(*inventory),
+                Report::Done => self.is_done = true,
             }
         }
-        if let Some(exit) = exit {
-            break Ending::Exited(exit);
+        let ending = match exit {
+            Some(exit) => Ending::Exited(exit),
+            None if self.last_heard.elapsed() > limit => {
+                side.kill(self.id)?;
+                Ending::TooLong(limit)
+            }
+            None => return Ok(false),
+        };
+        self.how = ending.to_string();
+        self.said = side.normalise(&tail(Path::new(&self.output), 20));
+        Ok(true)
+    }
+
+    /// The import that had begun gets a process to itself; those behind it start anew without it.
+    fn follow_up(self, outcomes: &mut [Option<Outcome>]) -> Vec<Group> {
+        if self.is_done {
+            return Vec::new();
         }
-        if last_heard.elapsed() > limit {
-            side.kill(id)?;
-            break Ending::TooLong(limit);
+        let Group { run, checks } = self.group;
+        let missing: Vec<usize> = checks.iter().copied().filter(|id| outcomes[*id].is_none()).collect();
+        if let Some(culprit) = self.begun.filter(|id| outcomes[*id].is_none() && checks.len() > 1) {
+            let others = missing.into_iter().filter(|id| *id != culprit).collect();
+            let groups = [vec![culprit], others].map(|checks| Group { run, checks });
+            return groups.into_iter().filter(|group| !group.checks.is_empty()).collect();
         }
-    };
-    process.how = ending.to_string();
-    process.output = side.normalise(&tail(Path::new(&output), 20));
-    Ok(process)
+        // All reported, but the process did not: what it held at its end is not known, so the last import is
+        // answerable. None begun: nothing can be imported at all.
+        let blamed = if missing.is_empty() { checks.last().copied().into_iter().collect() } else { missing };
+        for id in blamed {
+            outcomes[id] = Some(Outcome::Lost(Lost { how: self.how.clone(), output: self.said.clone() }));
+        }
+        Vec::new()
+    }
 }
 
 /// Takes whole lines that carry the nonce; whatever else stands in the file says nothing.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use fs_err as fs;
 
 use super::Error;
-use super::plan::{StartProbe, World};
+use super::plan::{ApplicationFolder, Plan, StartProbe, World};
 use super::proof::{Difference, Kind, Measured, seconds};
 use super::sandbox::{Exit, Job, signal};
 use super::side::{Ending, Side, Which, tail};
@@ -40,6 +40,7 @@ pub(super) fn compare(environment: &Probed, artifact: Option<&Probed>) -> Option
         kind: Kind::Start,
         subject: "start".to_owned(),
         because: vec!["[start]".to_owned()],
+        also: Vec::new(),
         environment: environment.describe(),
         artifact: artifact.map_or_else(|| "not started".to_owned(), Probed::describe),
         output: Some(format!("in the {side}:\n{}", failure.1)),
@@ -51,10 +52,11 @@ pub(super) fn run(
     environment: &mut Side,
     target: Option<&mut Side>,
     probe: &StartProbe,
-    world: &World,
+    plan: &Plan,
     shared: &Path,
 ) -> Result<Probed, Error> {
     let settings = &probe.settings;
+    let world = plan.world.as_ref().ok_or(Error::NoEnvironment)?;
     let Some(stop) = signal::number(&settings.stop) else {
         return Err(Error::UnknownSignal { name: settings.stop.clone() });
     };
@@ -79,8 +81,9 @@ pub(super) fn run(
             application(side, command, env, settings, stop)?
         } else {
             let python = environment.program.display().to_string();
-            let command = [vec![python], probe.unpackaged.clone(), arguments].concat();
-            application(environment, command, with_python_path(env, probe, world), settings, stop)?
+            let options = environment.interpreter_options();
+            let command = [vec![python], options, probe.unpackaged.clone(), arguments].concat();
+            application(environment, command, with_python_path(env, probe, &plan.application), settings, stop)?
         }
     };
     for helper in helpers {
@@ -104,9 +107,13 @@ struct Helper {
 
 /// `[runner] path` does for the artifact what this variable does for `python main.py`. With `-m` and `-c` Python
 /// looks in the current folder, which is an empty one here, so that the application's own has to be named too.
-fn with_python_path(mut env: BTreeMap<String, String>, probe: &StartProbe, world: &World) -> BTreeMap<String, String> {
+fn with_python_path(
+    mut env: BTreeMap<String, String>,
+    probe: &StartProbe,
+    application: &[ApplicationFolder],
+) -> BTreeMap<String, String> {
     let has_folder = probe.unpackaged.first().is_some_and(|first| !first.starts_with('-'));
-    let folders = world.application.iter().skip(usize::from(has_folder));
+    let folders = application.iter().skip(usize::from(has_folder));
     let folders: Vec<String> = folders.map(|folder| folder.environment.display().to_string()).collect();
     if !folders.is_empty() {
         env.entry("PYTHONPATH".to_owned()).or_insert_with(|| folders.join(":"));

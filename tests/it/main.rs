@@ -8,6 +8,7 @@ mod context;
 mod fixtures;
 mod graph;
 mod launcher;
+mod mutations;
 mod native;
 mod oracle;
 mod proof;

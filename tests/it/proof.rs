@@ -121,7 +121,7 @@ impl Fixture {
     fn pack(&self, prelude: &str) -> PathBuf {
         let artifact = self.path("project/dist/app");
         let script = format!(
-            "#!/bin/sh\n{prelude}\ntree=\"$HOME/.cache/app\"\n\
+            "#!/bin/sh\n{prelude}\ntree=\"$HOME/.cache/packproof/app\"\n\
              if [ ! -e \"$tree\" ]; then mkdir -p \"$tree\"; tail -n +9 \"$0\" | tar xf - -C \"$tree\"; fi\n\
              mode=$PACKPROOF; unset PACKPROOF PWD OLDPWD\n\
              if [ \"$mode\" = python ]; then exec \"$tree/bin/app\" -s \"$@\"; fi\n\
@@ -137,22 +137,20 @@ impl Fixture {
 
     fn plan(&self, artifact: PathBuf) -> Plan {
         let (_, base, _) = base_python();
-        let check = |module: &str, names: &[&str]| ImportCheck {
-            module: module.into(),
-            names: names.iter().map(|name| (*name).into()).collect(),
-            because: "main.py:9".into(),
-            required: false,
+        let check = |module: &str, names: &[&str]| {
+            ImportCheck::of(module, names.iter().map(|name| (*name).into()).collect(), "main.py:9", false)
         };
         Plan {
             name: "app".into(),
             artifact,
             tool: env!("CARGO_BIN_EXE_packproof").into(),
-            world: World {
+            world: Some(World {
                 python: self.path("venv/bin/python"),
                 expose: vec![self.path("venv"), base.clone()],
                 root: self.path("project"),
-                application: vec![ApplicationFolder { environment: self.path("project"), artifact: "app".into() }],
-            },
+            }),
+            application: vec![ApplicationFolder { environment: self.path("project"), artifact: "app".into() }],
+            kept: None,
             hidden: vec![self.path("venv"), self.path("project"), base],
             imports: vec![
                 check("os", &["path", "getcwd"]),
@@ -306,7 +304,7 @@ import ctypes, os, subprocess, sys
 if os.fork() == 0:
     os.setsid()
     os.execvp("sleep", ["sleep", "@SECONDS@"])
-if sys.prefix.endswith(".cache/app") and @FULL@:
+if sys.prefix.endswith(".cache/packproof/app") and @FULL@:
     libc = ctypes.CDLL(None)
     hidden = @HIDDEN@
     for path in hidden:

@@ -93,8 +93,10 @@ fn a_layout_without_a_module_is_not_proved() {
     assert!(application.plan.planned.layout.entries.len() < before);
     let proof = application.prove();
     assert_eq!(proof.verdict, Verdict::NotProved);
-    let [difference] = proof.differences.as_slice() else { panic!("{}", text(&proof)) };
+    let difference = &proof.differences[0];
     assert_eq!((difference.kind, difference.subject.as_str()), (Kind::Import, "shapes.late"));
     assert_eq!(difference.environment, "imports");
     assert_eq!(difference.artifact, "ModuleNotFoundError: No module named 'shapes.late'");
+    let record = proof.differences.iter().find(|found| found.kind == Kind::Record);
+    assert_eq!(record.map(|found| found.artifact.as_str()), Some("shapes/late.py is missing"));
 }

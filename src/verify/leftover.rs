@@ -1,0 +1,80 @@
+//! What imports leave behind: files in the home folder, the folders for temporary files, the working folder.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use regex::Regex;
+use walkdir::WalkDir;
+
+use super::outcome::Inventory;
+use super::side::Side;
+
+/// How deep below a home folder two files are told apart.
+const DEPTH: usize = 4;
+
+/// Everything of the side's that its imports have left, without what is random in names.
+pub(super) fn of(side: &Side, inventories: &[Inventory]) -> BTreeSet<String> {
+    let mask = Mask::new();
+    let mut found = BTreeSet::new();
+    let folders = WalkDir::new(&side.folder).min_depth(1).max_depth(1).into_iter().flatten();
+    for folder in folders.filter(|entry| entry.file_type().is_dir()) {
+        let name = folder.file_name().to_string_lossy().into_owned();
+        let label = match name.as_str() {
+            "home" => "<home>",
+            "tmp" => "<tmp>",
+            _ if name.starts_with("cwd-") => "<cwd>",
+            _ => continue,
+        };
+        files(folder.path(), label, &mask, &mut found);
+    }
+    let scratch = side.folder.parent().unwrap_or(&side.folder);
+    let litter = inventories.iter().flat_map(|inventory| &inventory.litter);
+    // On the way to the run's own folder, or packproof's cover for a hidden file.
+    found.extend(
+        litter.filter(|path| !scratch.starts_with(path) && *path != "/run/hidden").map(|path| mask.apply(path)),
+    );
+    found
+}
+
+fn files(folder: &Path, label: &str, mask: &Mask, found: &mut BTreeSet<String>) {
+    let walk = WalkDir::new(folder).min_depth(1).max_depth(DEPTH).into_iter();
+    // The artifact's own cache.
+    let walk = walk.filter_entry(|entry| !entry.path().ends_with(".cache/packproof"));
+    for entry in walk.flatten() {
+        // A folder counts by what is in it, but at the end of the walk.
+        if entry.file_type().is_dir() && entry.depth() < DEPTH {
+            continue;
+        }
+        let relative = entry.path().strip_prefix(folder).unwrap_or(entry.path());
+        found.insert(format!("{label}/{}", mask.apply(&relative.to_string_lossy())));
+    }
+}
+
+/// Numbers and random parts of names differ from run to run.
+struct Mask {
+    temporary: Regex,
+    number: Regex,
+}
+
+impl Mask {
+    fn new() -> Self {
+        let pattern = |text: &str| Regex::new(text).expect("a test compiles it");
+        Self { temporary: pattern(r"tmp[a-z0-9_]{8}"), number: pattern(r"[0-9a-f]{8,}|[0-9]+") }
+    }
+
+    fn apply(&self, text: &str) -> String {
+        self.number.replace_all(&self.temporary.replace_all(text, "tmp…"), "#").into_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_without_what_is_random() {
+        let mask = Mask::new();
+        assert_eq!(mask.apply("tmpab3_x9qz/pid-4711"), "tmp…/pid-#");
+        assert_eq!(mask.apply(".config/matplotlib/fontlist-v390.json"), ".config/matplotlib/fontlist-v#.json");
+    }
+}

@@ -1,0 +1,106 @@
+//! One run's outcomes and inventories → [`Observations`]: what can be compared, by kind and subject, as text in which
+//! nothing names a folder of the machine. Pure.
+
+use std::collections::BTreeMap;
+
+use super::outcome::{Inventory, Outcome};
+use super::plan::ImportCheck;
+use super::proof::Kind;
+use super::smoke::Smoke;
+
+/// Kind → subject → what was seen.
+pub(super) type Facts = BTreeMap<Kind, BTreeMap<String, String>>;
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Observations {
+    pub facts: Facts,
+    /// Subject of an import that did not report → the last lines that it printed.
+    pub output: BTreeMap<String, String>,
+    pub lost: usize,
+}
+
+/// Whose contents the tool itself changes on the way.
+const CHANGED_ON_THE_WAY: [&str; 2] = ["_sysconfigdata", "__editable__"];
+
+impl Observations {
+    pub(super) fn of(checks: &[ImportCheck], smoke: &Smoke) -> Self {
+        let mut seen = Self::default();
+        for (id, (check, outcome)) in checks.iter().zip(&smoke.outcomes).enumerate() {
+            let subject = check.subject();
+            match outcome {
+                Outcome::Lost(lost) => {
+                    seen.output.insert(subject.clone(), lost.output.clone());
+                    seen.lost += 1;
+                }
+                Outcome::Imported(imported) => seen.note(Kind::Origin, &subject, imported.place()),
+                Outcome::Failed(_) => {}
+            }
+            seen.note(Kind::Import, &subject, outcome.to_string());
+            if let Some(warnings) = smoke.warnings.get(&id).filter(|warnings| !warnings.is_empty()) {
+                seen.note(Kind::Warning, &subject, warnings.join("; "));
+            }
+        }
+        for inventory in &smoke.inventories {
+            seen.take(inventory);
+        }
+        seen
+    }
+
+    fn note(&mut self, kind: Kind, subject: &str, value: String) {
+        self.facts.entry(kind).or_default().insert(subject.to_owned(), value);
+    }
+
+    /// Of several processes the first one to have loaded something says what it was.
+    fn take(&mut self, inventory: &Inventory) {
+        let mut first = |kind: Kind, subject: &str, value: &str| {
+            self.facts.entry(kind).or_default().entry(subject.to_owned()).or_insert_with(|| value.to_owned());
+        };
+        let is_changed = |module: &str| CHANGED_ON_THE_WAY.iter().any(|start| module.starts_with(start));
+        for (module, (file, code)) in inventory.contents.iter().filter(|(module, _)| !is_changed(module)) {
+            first(Kind::Source, module, file);
+            if !code.is_empty() {
+                first(Kind::Code, module, code);
+            }
+        }
+        for (module, names) in inventory.names.iter().filter(|(module, _)| !is_changed(module)) {
+            first(Kind::Names, module, names);
+        }
+        for (library, digest) in &inventory.libraries {
+            first(Kind::Library, library, digest);
+        }
+        for (name, version) in &inventory.distributions {
+            first(Kind::Distribution, name, &format!("version {version}"));
+        }
+        let lists = [
+            (Kind::EntryPoints, &inventory.entry_points),
+            (Kind::Record, &inventory.records),
+            (Kind::Resources, &inventory.resources),
+        ];
+        for (kind, lists) in lists {
+            for (subject, lines) in lists {
+                first(kind, subject, &lines.join("\n"));
+            }
+        }
+        for (name, value) in &inventory.child {
+            first(Kind::ChildEnvironment, name, value);
+        }
+        let watched = [
+            (Kind::Opened, &inventory.opened),
+            (Kind::Started, &inventory.started),
+            (Kind::Network, &inventory.network),
+            (Kind::Tree, &inventory.written),
+        ];
+        for (kind, seen) in watched {
+            for (subject, who) in seen {
+                first(kind, subject, &format!("by `{who}`"));
+            }
+        }
+    }
+
+    /// Adds what was left behind, [`super::leftover`] knows where.
+    pub(super) fn leftovers(&mut self, found: impl IntoIterator<Item = String>) {
+        for subject in found {
+            self.note(Kind::Leftover, &subject, "left behind".to_owned());
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The unpacked tree after the runs → what is no longer as the artifact has it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use fs_err as fs;
+use walkdir::WalkDir;
+
+use super::expected::Expected;
+use super::proof::{Difference, Kind};
+use crate::format::{Artifact, Digest};
+
+/// Differences, and what the unpackaged application writes beside itself as well. Of something that is no artifact of
+/// packproof's nothing can be said.
+pub(super) fn check(artifact: &Path, tree: &Path, expected: &Expected) -> (Vec<Difference>, Vec<String>) {
+    let Ok(index) = Artifact::open(artifact).and_then(|artifact| artifact.index()) else {
+        return (Vec::new(), Vec::new());
+    };
+    let known: BTreeMap<&str, &Digest> = index.files.iter().map(|file| (file.path.as_str(), &file.digest)).collect();
+    let links: BTreeSet<&str> = index.links.iter().map(|link| link.path.as_str()).collect();
+    let mut seen = BTreeSet::new();
+    let mut odd: Vec<(String, &'static str)> = Vec::new();
+    // The launcher's own marks lie in the root, and begin with a dot.
+    let is_mark =
+        |entry: &walkdir::DirEntry| entry.depth() == 1 && entry.file_name().to_string_lossy().starts_with('.');
+    for entry in WalkDir::new(tree).min_depth(1).into_iter().filter_entry(|entry| !is_mark(entry)).flatten() {
+        if entry.file_type().is_dir() {
+            continue;
+        }
+        let Some(path) = entry.path().strip_prefix(tree).ok().and_then(Path::to_str).map(str::to_owned) else {
+            continue;
+        };
+        match known.get(path.as_str()) {
+            Some(digest) if fs::read(entry.path()).is_ok_and(|bytes| Digest::of(&bytes) == **digest) => {}
+            Some(_) => odd.push((path.clone(), "was changed")),
+            // Bytecode of a source that had none, or that cannot be compiled beforehand.
+            None if links.contains(path.as_str()) || path.contains("__pycache__/") => {}
+            None => odd.push((path.clone(), "was written")),
+        }
+        seen.insert(path);
+    }
+    odd.extend(known.keys().filter(|path| !seen.contains(**path)).map(|path| ((*path).to_owned(), "was removed")));
+    let (alike, alone): (Vec<_>, Vec<_>) = odd.into_iter().partition(|(path, _)| is_written_unpackaged(expected, path));
+    let differences = alone.into_iter().map(|(path, what)| Difference {
+        kind: Kind::Tree,
+        subject: path,
+        because: vec!["the unpacked tree".to_owned()],
+        also: Vec::new(),
+        environment: "is not written to".to_owned(),
+        artifact: format!("{what} while the artifact ran"),
+        output: None,
+    });
+    (differences.collect(), alike.into_iter().map(|(path, _)| path).collect())
+}
+
+/// `<site>/shapes/cache.bin` stands for `lib/python3.11/site-packages/shapes/cache.bin`.
+fn is_written_unpackaged(expected: &Expected, path: &str) -> bool {
+    expected.subjects(Kind::Tree).any(|written| {
+        written.strip_prefix('<').and_then(|rest| rest.split_once(">/")).is_some_and(|(_, rest)| {
+            path == rest || path.ends_with(rest) && path[..path.len() - rest.len()].ends_with('/')
+        })
+    })
+}
