@@ -131,6 +131,25 @@ pub(crate) struct Build {
     /// Pack without proving; the artifact is then called what it is, not proved
     #[arg(long)]
     pub(crate) no_proof: bool,
+
+    #[command(flatten)]
+    pub(crate) proof: ProofOptions,
+}
+
+/// How strict the proof is, and who else is told.
+#[derive(Debug, Args)]
+pub(crate) struct ProofOptions {
+    /// A proof without namespaces is a failed one
+    #[arg(long)]
+    pub(crate) require_isolation: bool,
+
+    /// Write the proof as JUnit XML too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+
+    /// Append the proof as Markdown, e.g. to "$GITHUB_STEP_SUMMARY"
+    #[arg(long, value_name = "FILE")]
+    pub(crate) summary: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -235,12 +254,20 @@ pub(crate) struct Verify {
     /// The executable
     pub(crate) artifact: PathBuf,
 
-    /// What it was built from: the project's folder, or the script
-    #[arg(value_name = "DIR | SCRIPT", default_value = ".")]
-    pub(crate) target: PathBuf,
+    /// What it was built from: the project's folder, or the script. Without it the artifact is compared with what was
+    /// recorded when it was built
+    #[arg(value_name = "DIR | SCRIPT")]
+    pub(crate) target: Option<PathBuf>,
+
+    /// Run nothing: check that this proof is about this artifact, and green
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["target", "junit", "summary"])]
+    pub(crate) proof: Option<PathBuf>,
 
     #[command(flatten)]
     pub(crate) options: SelectionOptions,
+
+    #[command(flatten)]
+    pub(crate) proving: ProofOptions,
 }
 
 #[derive(Debug, Args)]

@@ -12,7 +12,8 @@ use crate::commands::{self, Outcome};
 use arguments::{Arguments, Command};
 
 pub(crate) use arguments::{
-    Audit, AuditFormat, Build, Compression, Explain, Format, Graph, GraphFormat, Inspect, Licenses, Verify, Why,
+    Audit, AuditFormat, Build, Compression, Explain, Format, Graph, GraphFormat, Inspect, Licenses, ProofOptions,
+    Verify, Why,
 };
 pub(crate) use printer::Printer;
 

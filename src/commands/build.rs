@@ -11,7 +11,7 @@ use crate::pipeline::{self, Choices, Project};
 use crate::progress::Progress;
 use crate::report::findings::{self, Extent};
 use crate::report::{self, build};
-use crate::verify::{self, Proof};
+use crate::verify::{self, Proof, Record};
 
 use super::Outcome;
 
@@ -36,19 +36,32 @@ pub(crate) fn run(arguments: &cli::Build, printer: Printer, progress: &dyn Progr
     }
 
     let staging = Staging::beside(&output)?;
-    let spec = pipeline::pack_spec(&project, &plan, Choices { compression: level(arguments), threads: None })?;
-    let mut packed = pack::pack(&plan.planned.layout, &spec, &staging.artifact, progress)?;
-    project.times.extend(packed.times.drain(..));
-
-    let proof = if arguments.no_proof {
+    let mut spec = pipeline::pack_spec(&project, &plan, Choices { compression: level(arguments), threads: None })?;
+    let to_prove = if arguments.no_proof {
         None
     } else {
         let tool = std::env::current_exe().context("cannot find packproof's own executable")?;
-        let wanted = pipeline::proof_plan(&project, &plan.planned, &staging.artifact, &tool);
-        Some(project.times.take("proof", || verify::prove(&wanted, progress))?)
+        let mut wanted = pipeline::proof_plan(&project, &plan.planned, &staging.artifact, &tool);
+        wanted.limits.require_isolation = arguments.proof.require_isolation;
+        // Before anything is packed, as the artifact carries it.
+        let expected = project.times.take("unpackaged", || verify::expect(&wanted, progress))?;
+        spec.stored = Record::of(&wanted, &expected)?.entries()?;
+        Some((wanted, expected))
     };
     if let (Some(file), Some(sbom)) = (&arguments.sbom, &spec.sbom) {
         fs::write(file, sbom)?;
+    }
+    let mut packed = pack::pack(&plan.planned.layout, &spec, &staging.artifact, progress)?;
+    project.times.extend(packed.times.drain(..));
+
+    let proof = match &to_prove {
+        None => None,
+        Some((wanted, expected)) => {
+            Some(project.times.take("proof", || verify::prove_against(wanted, expected, progress))?)
+        }
+    };
+    if let Some(proof) = &proof {
+        super::verify::tell(proof, &arguments.proof)?;
     }
     packed.path = staging.settle(&output, proof.as_ref())?;
     printer.say(&build::summary(&build::Built {

@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use super::{
     Allowance, Audit, Config, Entry, EnvironmentSource, Error, Licenses, Lock, Overrides, Patterns, Runner, Smoke,
-    SmokeImport, Start, Startup, raw,
+    SmokeImport, Startup, raw,
 };
 use crate::environment::find;
 use crate::names::{DistName, ModuleName};
@@ -49,7 +49,7 @@ fn declared(root: &Path) -> Vec<String> {
 }
 
 /// A configuration file's text, and where it came from.
-struct File {
+pub(super) struct File {
     path: PathBuf,
     text: String,
 }
@@ -88,7 +88,7 @@ impl File {
         parsed.map_err(|error| Error::Syntax { path: self.path.clone(), error: Box::new(error) })
     }
 
-    fn invalid(&self, span: Range<usize>, message: impl Into<String>) -> Error {
+    pub(super) fn invalid(&self, span: Range<usize>, message: impl Into<String>) -> Error {
         let before = self.text.get(..span.start).unwrap_or_default();
         Error::Invalid {
             path: self.path.clone(),
@@ -99,9 +99,9 @@ impl File {
     }
 }
 
-struct Resolver<'a> {
+pub(super) struct Resolver<'a> {
     root: &'a Path,
-    file: &'a File,
+    pub(super) file: &'a File,
 }
 
 impl Resolver<'_> {
@@ -132,7 +132,7 @@ impl Resolver<'_> {
             licenses: self.licenses(raw.licenses)?,
             smoke: self.smoke(&raw.smoke)?,
             startup: Startup { gc: raw.startup.gc },
-            start: raw.start.map(|start| self.start(start)).transpose()?,
+            starts: self.starts(raw.start)?,
         })
     }
 
@@ -295,31 +295,11 @@ impl Resolver<'_> {
             Ok(SmokeImport { module, names })
         });
         let scripts = raw.scripts.iter().map(|script| self.inside(script));
-        Ok(Smoke { imports: imports.collect::<Result<_, Error>>()?, scripts: scripts.collect::<Result<_, _>>()? })
-    }
-
-    fn start(&self, raw: raw::Start) -> Result<Start, Error> {
-        for command in &raw.with {
-            if shlex::split(command.get_ref()).is_none_or(|words| words.is_empty()) {
-                return Err(self.file.invalid(command.span(), "a command with balanced quotes is wanted"));
-            }
-        }
-        let stop = match raw.stop {
-            Some(stop) if super::STOP_SIGNALS.contains(&stop.get_ref().as_str()) => stop.into_inner(),
-            Some(stop) => {
-                let known = super::STOP_SIGNALS.join(", ");
-                return Err(self.file.invalid(stop.span(), format!("one of {known} is wanted")));
-            }
-            None => "SIGTERM".to_owned(),
-        };
-        Ok(Start {
-            args: raw.args,
-            env: raw.env.into_iter().collect(),
-            with: raw.with.into_iter().map(Spanned::into_inner).collect(),
-            ready: raw.ready,
-            stop,
-            exit_code: raw.exit_code.unwrap_or(0),
-            timeout: raw.timeout.unwrap_or(60),
+        let pytest = raw.pytest.iter().map(|path| self.inside(path));
+        Ok(Smoke {
+            imports: imports.collect::<Result<_, Error>>()?,
+            scripts: scripts.collect::<Result<_, _>>()?,
+            pytest: pytest.collect::<Result<_, _>>()?,
         })
     }
 
@@ -361,6 +341,7 @@ impl Resolver<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Ready;
 
     fn project(files: &[(&str, &str)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
@@ -407,7 +388,8 @@ mod tests {
         let EnvironmentSource::Lock(lock) = &config.environment else { panic!("a lock is wanted") };
         assert_eq!(lock.python_version.as_deref(), Some("3.11"));
         assert_eq!(config.smoke.imports[0].names, ["C", "D"]);
-        let start = config.start.unwrap();
+        let [start] = config.starts.as_slice() else { panic!("{:?}", config.starts) };
+        assert_eq!((start.name.as_str(), start.ready.clone()), ("start", Some(Ready::Text("up".into()))));
         assert_eq!((start.stop.as_str(), start.exit_code, start.timeout), ("SIGTERM", 0, 60));
     }
 
@@ -455,7 +437,7 @@ mod tests {
         let folder = project(&[("app.py", "")]);
         let overrides = Overrides { python: Some(PathBuf::from("/python")), ..Overrides::default() };
         let config = Config::load(&folder.path().join("app.py"), &overrides).unwrap();
-        assert_eq!((config.runner.name.as_str(), config.start), ("app", None));
+        assert_eq!((config.runner.name.as_str(), config.starts), ("app", Vec::new()));
         let error = Config::load(folder.path(), &overrides).unwrap_err();
         assert!(matches!(error, Error::NoEntry { .. }));
     }

@@ -6,9 +6,12 @@
 mod load;
 mod patterns;
 mod raw;
+mod start;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
 
 use crate::names::{DistName, ModuleName};
 
@@ -24,7 +27,8 @@ pub struct Config {
     pub licenses: Licenses,
     pub smoke: Smoke,
     pub startup: Startup,
-    pub start: Option<Start>,
+    /// In the order in which they are tried.
+    pub starts: Vec<Start>,
 }
 
 #[derive(Debug, Clone)]
@@ -144,6 +148,8 @@ pub struct Allowance {
 pub struct Smoke {
     pub imports: Vec<SmokeImport>,
     pub scripts: Vec<PathBuf>,
+    /// Files or folders for the environment's pytest.
+    pub pytest: Vec<PathBuf>,
 }
 
 /// `module:Name,Name`
@@ -153,20 +159,43 @@ pub struct SmokeImport {
     pub names: Vec<String>,
 }
 
-/// How the proof starts the artifact as in production. `{tmp}` in any string stands for a folder of the probe's own.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How the proof starts the artifact as in production. `{tmp}` in any string stands for a folder of the probe's own,
+/// `{port}` for a port that nobody uses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Start {
+    /// `start`, unless said.
+    pub name: String,
     pub args: Vec<String>,
     pub env: Vec<(String, String)>,
+    /// What it reads from its standard input; nothing: the input is empty.
+    pub stdin: Option<String>,
     /// Commands that run from the environment, in the project's folder, while the probe lasts.
     pub with: Vec<String>,
-    /// Text in the output that says that the application is up.
-    pub ready: Option<String>,
+    /// Nothing: it does its work and ends.
+    pub ready: Option<Ready>,
+    /// A regular expression that the whole output must match somewhere.
+    pub output: Option<String>,
     /// Sent once it is ready, e.g. `SIGTERM`.
     pub stop: String,
     pub exit_code: i32,
     /// Seconds, for each of getting ready and stopping.
     pub timeout: u64,
+}
+
+/// What says that the application is up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ready {
+    /// In the output, as it stands.
+    Text(String),
+    /// In the output.
+    Regex(String),
+    /// `127.0.0.1:8000` takes a connection.
+    Tcp(String),
+    /// A socket of the file system takes a connection.
+    Unix(String),
+    /// The answer to a GET has this status.
+    Http { url: String, status: u16 },
 }
 
 /// The signals that `[start] stop` may name.

@@ -1,6 +1,8 @@
 //! The configuration as it is written. Every key is known here, or refused with its line.
 
-use serde::Deserialize;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 use super::{Collector, Strip};
@@ -14,7 +16,7 @@ pub(super) struct Raw {
     pub(super) licenses: Licenses,
     pub(super) smoke: Smoke,
     pub(super) startup: Startup,
-    pub(super) start: Option<Start>,
+    pub(super) start: Option<Starts>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -84,16 +86,66 @@ pub(super) struct Allowance {
 pub(super) struct Smoke {
     pub(super) imports: Vec<Spanned<String>>,
     pub(super) scripts: Vec<Spanned<String>>,
+    pub(super) pytest: Vec<Spanned<String>>,
+}
+
+/// `[start]`, or several `[[start]]`. Not by `untagged`, which loses the spans.
+#[derive(Debug)]
+pub(super) struct Starts(pub(super) Vec<Start>);
+
+impl<'de> Deserialize<'de> for Starts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrMore;
+
+        impl<'de> Visitor<'de> for OneOrMore {
+            type Value = Starts;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("`[start]` or `[[start]]`")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Starts, A::Error> {
+                Start::deserialize(MapAccessDeserializer::new(map)).map(|start| Starts(vec![start]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Starts, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(seq)).map(Starts)
+            }
+        }
+
+        deserializer.deserialize_any(OneOrMore)
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct Start {
+    pub(super) name: Option<Spanned<String>>,
     pub(super) args: Vec<String>,
     pub(super) env: std::collections::BTreeMap<String, String>,
+    pub(super) stdin: Option<String>,
     pub(super) with: Vec<Spanned<String>>,
-    pub(super) ready: Option<String>,
+    pub(super) ready: Option<Spanned<Ready>>,
+    pub(super) output: Option<Spanned<String>>,
     pub(super) stop: Option<Spanned<String>>,
     pub(super) exit_code: Option<i32>,
     pub(super) timeout: Option<u64>,
+}
+
+/// A text, or a table with one of the other ways.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Ready {
+    Text(String),
+    Other(OtherReady),
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct OtherReady {
+    pub(super) regex: Option<String>,
+    pub(super) tcp: Option<String>,
+    pub(super) unix: Option<String>,
+    pub(super) http: Option<String>,
+    pub(super) status: Option<u16>,
 }

@@ -100,6 +100,9 @@ fn fill(
     if let Some(sbom) = &spec.sbom {
         container.entry("sbom.cdx.json", sbom)?;
     }
+    for (name, content) in &spec.stored {
+        container.entry(name, content)?;
+    }
     let manifest = spec.manifest(&index);
     let manifest_part = container.entry("manifest.json", &manifest.encode())?;
     container.finish(Footer { launcher: LAUNCHER.len() as u64, manifest: manifest_part, index: index_part })?;

@@ -38,6 +38,8 @@ pub struct PackSpec {
     pub glibc_floor: Option<String>,
     /// A CycloneDX document.
     pub sbom: Option<Vec<u8>>,
+    /// Further entries of the container, name and content: what the proof keeps in the artifact.
+    pub stored: Vec<(String, Vec<u8>)>,
     pub level: Compression,
     pub strip: Strip,
     /// `[runner] interpreter`

@@ -1,12 +1,13 @@
 //! [`Project`] and [`Planned`] → [`verify::Plan`]: which imports are tried, what the environment's side sees, and what
 //! the artifact must do without.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::Project;
 use crate::cache;
-use crate::config::Entry;
+use crate::config::{Entry, EnvironmentSource};
 use crate::graph::{self, Edge, Module, Names};
 use crate::layout::{Planned, Source};
 use crate::verify::{self, ApplicationFolder, EntryPoint, ImportCheck, Limits, StartProbe, World};
@@ -34,14 +35,42 @@ pub fn proof_plan(project: &Project, planned: &Planned, artifact: &Path, tool: &
         hidden: hidden.into_iter().collect(),
         imports: imports(project),
         scripts: config.smoke.scripts.clone(),
-        start: config
-            .start
-            .clone()
-            .map(|settings| StartProbe { settings, unpackaged: unpackaged(&config.runner.entry) }),
+        starts: config
+            .starts
+            .iter()
+            .map(|settings| StartProbe { settings: settings.clone(), unpackaged: unpackaged(&config.runner.entry) })
+            .collect(),
         distributions: distributions.collect(),
+        inputs: inputs(project),
         limits: Limits::default(),
         scratch: None,
     }
+}
+
+/// SHA-256 of what the user wrote, and of the list of what was installed.
+fn inputs(project: &Project) -> BTreeMap<String, String> {
+    use sha2::Digest as _;
+    let digest = |bytes: &[u8]| {
+        let hash = sha2::Sha256::digest(bytes);
+        hash.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+    };
+    let mut inputs = BTreeMap::new();
+    let root = &project.config.root;
+    let mut files = vec![root.join("packproof.toml"), root.join("pyproject.toml")];
+    if let EnvironmentSource::Lock(lock) = &project.config.environment {
+        files.push(lock.path.clone());
+    }
+    for file in files {
+        if let (Ok(bytes), Some(name)) = (fs_err::read(&file), file.file_name()) {
+            inputs.insert(name.to_string_lossy().into_owned(), digest(&bytes));
+        }
+    }
+    let mut installed = format!("python=={}\n", project.environment.facts.version_string());
+    for dist in &project.environment.distributions {
+        let _ = writeln!(installed, "{}=={}", dist.name, dist.version);
+    }
+    inputs.insert("installed".to_owned(), digest(installed.as_bytes()));
+    inputs
 }
 
 fn world(project: &Project) -> World {

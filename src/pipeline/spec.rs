@@ -35,6 +35,7 @@ pub fn pack_spec(project: &Project, plan: &Plan, choices: Choices) -> Result<Pac
         start: Start { interpreter: plan.planned.interpreter.clone(), options: Vec::new(), entry },
         glibc_floor: plan.planned.native.sure_floor.version.as_ref().map(ToString::to_string),
         sbom: Some(sbom),
+        stored: Vec::new(),
         level: choices.compression,
         strip: project.config.runner.strip,
         interpreter_mode: project.config.runner.interpreter,

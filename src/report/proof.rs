@@ -35,6 +35,7 @@ pub fn line(proof: &Proof) -> String {
     match proof.start {
         Start::NotConfigured => parts.push("start not tried (no [start])".to_owned()),
         Start::Failed => parts.push("start failed".to_owned()),
+        Start::Passed if proof.probes.len() > 1 => parts.push(format!("{} starts", proof.probes.len())),
         Start::Passed => parts.push("started and stopped".to_owned()),
     }
     format!("{} ({})", verdict(proof), parts.join(", "))
@@ -152,6 +153,7 @@ pub(super) fn what(kind: Kind) -> &'static str {
         Kind::ChildEnvironment => "is seen otherwise by child processes",
         Kind::Tree => "does not stay as it was packed",
         Kind::Leftover => "is left behind",
+        Kind::Isolation => "is not what was asked for",
     }
 }
 
@@ -164,6 +166,9 @@ fn measured(measured: Option<&Measured>, with: &str) -> String {
     let mut text = format!("after {:.1} s{with}", measured.seconds_to_ready);
     if let Some(kib) = measured.peak_memory_kib {
         let _ = write!(text, ", {} MiB", kib / 1024);
+    }
+    if let Some(processes) = measured.processes.filter(|count| *count > 1) {
+        let _ = write!(text, ", {processes} processes");
     }
     text
 }

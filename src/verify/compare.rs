@@ -44,7 +44,7 @@ impl Comparison<'_> {
             ..Imports::default()
         };
         // One cause that breaks many imports is one difference.
-        let mut alike: BTreeMap<(Kind, String, String), usize> = BTreeMap::new();
+        let mut alike: BTreeMap<(Kind, String, String, Option<String>), usize> = BTreeMap::new();
         for check in checks {
             let subject = check.subject();
             if self.expected.is_unstable(Kind::Import, &subject) {
@@ -58,9 +58,14 @@ impl Comparison<'_> {
                 continue;
             };
             self.blamed.insert(subject);
-            let key = (difference.kind, difference.environment.clone(), difference.artifact.clone());
+            let key = (
+                difference.kind,
+                difference.environment.clone(),
+                difference.artifact.clone(),
+                difference.output.clone(),
+            );
             match alike.get(&key) {
-                Some(at) if difference.kind == Kind::Import && difference.output.is_none() => {
+                Some(at) if matches!(difference.kind, Kind::Import | Kind::NoResult) => {
                     self.found[*at].also.push(difference.subject);
                 }
                 _ => {
@@ -212,6 +217,7 @@ fn only(before: &str, after: &str, separator: char) -> (String, String) {
 mod tests {
     use super::*;
     use crate::verify::outcome::{Failure, Imported, Lost, Outcome};
+    use crate::verify::side::Which;
     use crate::verify::smoke::Smoke;
 
     fn check(module: &str, required: bool) -> ImportCheck {
@@ -238,7 +244,7 @@ mod tests {
 
     fn seen(checks: &[ImportCheck], outcomes: &[Outcome]) -> Observations {
         let smoke = Smoke { outcomes: outcomes.to_vec(), warnings: BTreeMap::new(), inventories: Vec::new() };
-        Observations::of(checks, &smoke)
+        Observations::of(checks, &smoke, Which::Artifact)
     }
 
     fn kind(required: bool, environment: &Outcome, artifact: &Outcome) -> Option<Kind> {

@@ -16,6 +16,7 @@ mod outcome;
 mod pair;
 mod plan;
 mod proof;
+mod record;
 pub mod sandbox;
 mod scripts;
 mod side;
@@ -34,9 +35,12 @@ use observe::Observations;
 use pair::Pair;
 pub use plan::{ApplicationFolder, EntryPoint, ImportCheck, Limits, Plan, StartProbe, World};
 pub use proof::{
-    Difference, Escape, Imports, Isolation, Kind, LeftOut, Measured, Proof, Run, SCHEMA, Script, Start, Subject,
+    Difference, Escape, Imports, Isolation, Kind, LeftOut, Measured, Probe, Proof, Run, SCHEMA, Script, Start, Subject,
     Verdict,
 };
+use side::Which;
+
+pub use record::{Record, prove_alone};
 
 use crate::progress::Progress;
 
@@ -58,6 +62,12 @@ pub enum Error {
     ProofNotWritten { path: PathBuf, source: std::io::Error },
     #[error("`{}` is not a proof of this version of packproof", path.display())]
     ProofUnreadable { path: PathBuf, source: serde_json::Error },
+    #[error(
+        "`{}` holds no record of what to expect of it (it was packed without a proof, or by another version); name the \
+         project's folder, to compare it with the environment",
+        path.display()
+    )]
+    NoRecord { path: PathBuf },
     #[error("there is no environment to compare with")]
     NoEnvironment,
     #[error(transparent)]
@@ -85,7 +95,7 @@ pub fn expect(plan: &Plan, progress: &dyn Progress) -> Result<Expected, Error> {
         let inventories: Vec<_> = runs.iter().flat_map(|run| run.inventories.clone()).collect();
         let left = leftover::of(&side, &inventories);
         let seen = runs.iter().map(|run| {
-            let mut seen = Observations::of(&checks, run);
+            let mut seen = Observations::of(&checks, run, Which::Environment);
             seen.leftovers(left.iter().cloned());
             seen
         });
@@ -125,12 +135,14 @@ fn prove_in(scratch: &Path, plan: &Plan, expected: &Expected, progress: &dyn Pro
     let (scripts, failed) = run_scripts(&mut pair, plan, progress)?;
     differences.extend(failed);
     clock.lap("scripts");
-    let (start, failed) = probe_start(&mut pair, plan, &mut run, progress)?;
+    let (start, probes, failed) = probe_starts(&mut pair, plan, &mut run, progress)?;
     differences.extend(failed);
     clock.lap("start");
     if let Some(tree) = tree {
         let (changed, alike) = tree::check(&plan.artifact, &tree, expected);
         differences.extend(changed);
+        let known: BTreeSet<String> = differences.iter().map(|difference| difference.subject.clone()).collect();
+        differences.extend(tree::path_files(&tree).into_iter().filter(|found| !known.contains(&found.subject)));
         escape.written = alike;
     }
     clock.lap("tree");
@@ -139,8 +151,19 @@ fn prove_in(scratch: &Path, plan: &Plan, expected: &Expected, progress: &dyn Pro
     for difference in &mut differences {
         difference.hide(scratch);
     }
-    differences.sort_by(|a, b| (a.kind, &a.subject, &a.artifact).cmp(&(b.kind, &b.subject, &b.artifact)));
     let (isolation, digest) = pair.describe();
+    if let Some(reason) = isolation.partial.as_ref().filter(|_| plan.limits.require_isolation) {
+        differences.push(Difference {
+            kind: Kind::Isolation,
+            subject: "isolation".to_owned(),
+            because: vec!["--require-isolation".to_owned()],
+            also: Vec::new(),
+            environment: "full isolation is asked for".to_owned(),
+            artifact: format!("partial: {reason}"),
+            output: None,
+        });
+    }
+    differences.sort_by(|a, b| (a.kind, &a.subject, &a.artifact).cmp(&(b.kind, &b.subject, &b.artifact)));
     Ok(Proof {
         schema: SCHEMA.to_owned(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -150,10 +173,12 @@ fn prove_in(scratch: &Path, plan: &Plan, expected: &Expected, progress: &dyn Pro
             (true, Some(_)) => Verdict::PartiallyIsolated,
             (true, None) => Verdict::Proved,
         },
+        inputs: plan.inputs.clone(),
         isolation,
         imports,
         scripts,
         start,
+        probes,
         escape,
         differences,
         run,
@@ -209,7 +234,7 @@ fn import_packed(
     let mut seen = Observations::default();
     let mut inventories = Vec::new();
     for run in runs {
-        seen = Observations::of(checks, &run);
+        seen = Observations::of(checks, &run, Which::Artifact);
         inventories = run.inventories;
     }
     seen.leftovers(leftover::of(&pair.artifact, &inventories));
@@ -234,27 +259,50 @@ fn run_scripts(pair: &mut Pair, plan: &Plan, progress: &dyn Progress) -> Result<
 }
 
 /// One after the other: each is to have the machine to itself, and the first may make the second pointless.
-fn probe_start(
+fn probe_starts(
     pair: &mut Pair,
     plan: &Plan,
     run: &mut Run,
     progress: &dyn Progress,
-) -> Result<(Start, Option<Difference>), Error> {
-    let Some(probe) = &plan.start else { return Ok((Start::NotConfigured, None)) };
-    progress.start("start probe", 2);
-    let Pair { environment, artifact, shared, .. } = pair;
-    let Some(environment) = environment else { return Ok((Start::NotConfigured, None)) };
-    let before = start::run(environment, None, probe, plan, shared)?;
-    progress.advance(1);
-    let after = match &before.failure {
-        Some(_) => None,
-        None => Some(start::run(environment, Some(artifact), probe, plan, shared)?),
-    };
+) -> Result<(Start, Vec<Probe>, Vec<Difference>), Error> {
+    let mut probes = Vec::new();
+    let mut differences = Vec::new();
+    let mut tried = false;
+    progress.start("start probe", 2 * plan.starts.len() as u64);
+    for probe in &plan.starts {
+        let Pair { environment, artifact, shared, .. } = &mut *pair;
+        let name = &probe.settings.name;
+        let before = match environment {
+            Some(environment) => Some(start::run(environment, None, probe, plan, shared)?),
+            None => None,
+        };
+        progress.advance(1);
+        let after = match (environment, &before) {
+            (_, Some(before)) if before.failure.is_some() => None,
+            (Some(environment), _) => Some(start::run(environment, Some(artifact), probe, plan, shared)?),
+            (None, _) if probe.settings.with.is_empty() => Some(start::run_alone(artifact, probe, shared)?),
+            // Its helpers run from the environment.
+            (None, _) => None,
+        };
+        progress.advance(1);
+        tried |= before.is_some() || after.is_some();
+        let (told, difference) = start::compare(name, before.as_ref(), after.as_ref());
+        let measured = (before.and_then(|it| it.measured), after.and_then(|it| it.measured));
+        if probes.is_empty() {
+            (run.environment, run.artifact) = measured;
+        } else {
+            run.further.insert(name.clone(), measured);
+        }
+        probes.push(told);
+        differences.extend(difference);
+    }
     progress.finish();
-    let difference = start::compare(&before, after.as_ref());
-    run.environment = before.measured;
-    run.artifact = after.and_then(|probed| probed.measured);
-    Ok((if difference.is_some() { Start::Failed } else { Start::Passed }, difference))
+    let start = match (tried, differences.is_empty()) {
+        (false, _) => Start::NotConfigured,
+        (true, true) => Start::Passed,
+        (true, false) => Start::Failed,
+    };
+    Ok((start, probes, differences))
 }
 
 /// An application may leave folders that not even their owner may change.

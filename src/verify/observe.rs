@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use super::outcome::{Inventory, Outcome};
 use super::plan::ImportCheck;
 use super::proof::Kind;
+use super::side::Which;
 use super::smoke::Smoke;
+use crate::native::Policy;
 
 /// Kind → subject → what was seen.
 pub(super) type Facts = BTreeMap<Kind, BTreeMap<String, String>>;
@@ -23,7 +25,7 @@ pub(super) struct Observations {
 const CHANGED_ON_THE_WAY: [&str; 2] = ["_sysconfigdata", "__editable__"];
 
 impl Observations {
-    pub(super) fn of(checks: &[ImportCheck], smoke: &Smoke) -> Self {
+    pub(super) fn of(checks: &[ImportCheck], smoke: &Smoke, which: Which) -> Self {
         let mut seen = Self::default();
         for (id, (check, outcome)) in checks.iter().zip(&smoke.outcomes).enumerate() {
             let subject = check.subject();
@@ -41,7 +43,7 @@ impl Observations {
             }
         }
         for inventory in &smoke.inventories {
-            seen.take(inventory);
+            seen.take(inventory, which);
         }
         seen
     }
@@ -51,7 +53,8 @@ impl Observations {
     }
 
     /// Of several processes the first one to have loaded something says what it was.
-    fn take(&mut self, inventory: &Inventory) {
+    fn take(&mut self, inventory: &Inventory, which: Which) {
+        let policy = Policy::built_in();
         let mut first = |kind: Kind, subject: &str, value: &str| {
             self.facts.entry(kind).or_default().entry(subject.to_owned()).or_insert_with(|| value.to_owned());
         };
@@ -65,8 +68,13 @@ impl Observations {
         for (module, names) in inventory.names.iter().filter(|(module, _)| !is_changed(module)) {
             first(Kind::Names, module, names);
         }
-        for (library, digest) in &inventory.libraries {
-            first(Kind::Library, library, digest);
+        for (path, digest) in &inventory.libraries {
+            // What belongs to the system is another one on another machine.
+            let is_its_own = which == Which::Environment || path.starts_with(&inventory.prefix);
+            let name = path.rsplit('/').next().unwrap_or(path);
+            if is_its_own && policy.left_to_system(name).is_none() {
+                first(Kind::Library, name, digest);
+            }
         }
         for (name, version) in &inventory.distributions {
             first(Kind::Distribution, name, &format!("version {version}"));
@@ -91,7 +99,8 @@ impl Observations {
             (Kind::Tree, &inventory.written),
         ];
         for (kind, seen) in watched {
-            for (subject, who) in seen {
+            // What is made anew for each run has another name each time.
+            for (subject, who) in seen.iter().filter(|(subject, _)| !subject.starts_with("<scratch>")) {
                 first(kind, subject, &format!("by `{who}`"));
             }
         }

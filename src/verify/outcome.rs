@@ -77,7 +77,7 @@ pub(super) struct Inventory {
     /// Module → the names that it binds.
     pub names: BTreeMap<String, String>,
     pub mapped: Vec<String>,
-    /// Name of a mapped library → digest of its machine code.
+    /// Path of a mapped library → digest of its machine code.
     pub libraries: BTreeMap<String, String>,
     /// Path → who opened it first; what lies in known folders left out.
     pub opened: BTreeMap<String, String>,

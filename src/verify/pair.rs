@@ -132,8 +132,14 @@ fn copy_artifact(plan: &Plan, scratch: &Path) -> Result<(PathBuf, String), Error
     fs::create_dir_all(&folder)?;
     let copy = folder.join(plan.artifact.file_name().unwrap_or(plan.name.as_ref()));
     fs::copy(&plan.artifact, &copy).map_err(unreadable)?;
+    let digest = sha256(&copy)?;
+    Ok((copy, digest))
+}
+
+/// Hexadecimal.
+pub(super) fn sha256(path: &Path) -> std::io::Result<String> {
     let mut digest = Sha256::new();
-    let mut file = fs::File::open(&copy)?;
+    let mut file = fs::File::open(path)?;
     let mut buffer = vec![0; 1 << 20];
     loop {
         let count = file.read(&mut buffer)?;
@@ -142,6 +148,5 @@ fn copy_artifact(plan: &Plan, scratch: &Path) -> Result<(PathBuf, String), Error
         }
         digest.update(&buffer[..count]);
     }
-    let text = digest.finalize().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-    Ok((copy, text))
+    Ok(digest.finalize().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}")))
 }

@@ -1,5 +1,6 @@
 //! What is to be proved: plain data, so that any command, and any test, can make one.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -24,9 +25,11 @@ pub struct Plan {
     /// In the order in which both sides run them.
     pub imports: Vec<ImportCheck>,
     pub scripts: Vec<PathBuf>,
-    pub start: Option<StartProbe>,
+    pub starts: Vec<StartProbe>,
     /// Distributions that the artifact must hold, by normalised name.
     pub distributions: Vec<String>,
+    /// What went into the build → its SHA-256, for the proof to name.
+    pub inputs: BTreeMap<String, String>,
     pub limits: Limits,
     /// Names the environment and everything that is imported from it: what was seen there is kept under this key in
     /// the folder. Nothing: it is run anew each time.
@@ -108,10 +111,17 @@ pub struct Limits {
     pub script: Duration,
     /// Whether both sides may use the machine's network; otherwise they share a loopback device of their own.
     pub network: bool,
+    /// Whether a partial isolation is a failed proof.
+    pub require_isolation: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { import: Duration::from_mins(2), script: Duration::from_mins(5), network: false }
+        Self {
+            import: Duration::from_mins(2),
+            script: Duration::from_mins(5),
+            network: false,
+            require_isolation: false,
+        }
     }
 }

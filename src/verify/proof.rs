@@ -10,8 +10,22 @@ use serde::{Deserialize, Serialize};
 
 use super::Error;
 
-/// Changes with every change of a field's meaning.
+/// The predicate's type; changes with every change of a field's meaning.
 pub const SCHEMA: &str = "https://packproof.dev/proof/v1";
+
+/// Source: <https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md>
+const STATEMENT: &str = "https://in-toto.io/Statement/v1";
+
+/// The file: a statement about the artifact's bytes, ready for an envelope that signs it (DSSE).
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Statement {
+    #[serde(rename = "_type")]
+    kind: String,
+    subject: Vec<Subject>,
+    predicate_type: String,
+    predicate: serde_json::Map<String, serde_json::Value>,
+}
 
 /// Everything but [`Run`] is the same for the same artifact and environment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,10 +36,13 @@ pub struct Proof {
     pub tool_version: String,
     pub subject: Subject,
     pub verdict: Verdict,
+    /// What went into the build → its SHA-256.
+    pub inputs: BTreeMap<String, String>,
     pub isolation: Isolation,
     pub imports: Imports,
     pub scripts: Vec<Script>,
     pub start: Start,
+    pub probes: Vec<Probe>,
     pub escape: Escape,
     /// Each of them is enough for a failed proof.
     pub differences: Vec<Difference>,
@@ -83,6 +100,14 @@ pub struct LeftOut {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Script {
+    pub name: String,
+    pub environment: String,
+    pub artifact: String,
+}
+
+/// One `[start]`, on both sides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
     pub name: String,
     pub environment: String,
     pub artifact: String,
@@ -161,6 +186,8 @@ pub enum Kind {
     /// The tree itself, changed while the artifact ran.
     Tree,
     Leftover,
+    /// Partial, where full was asked for.
+    Isolation,
 }
 
 impl Kind {
@@ -178,10 +205,12 @@ pub struct Run {
     pub started: u64,
     /// Stage → seconds.
     pub seconds: BTreeMap<String, f64>,
-    /// The start probe's, unpackaged.
+    /// The first start probe's, unpackaged.
     pub environment: Option<Measured>,
-    /// The start probe's first start, unpacking included.
+    /// The first start probe's, unpacking included.
     pub artifact: Option<Measured>,
+    /// Of the further start probes, by name: unpackaged, and packed.
+    pub further: BTreeMap<String, (Option<Measured>, Option<Measured>)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -190,6 +219,8 @@ pub struct Measured {
     pub seconds_to_ready: f64,
     /// Of the first process, at the stop signal.
     pub peak_memory_kib: Option<u64>,
+    /// The first one and those that it has started, at the stop signal.
+    pub processes: Option<u64>,
 }
 
 impl Difference {
@@ -230,7 +261,9 @@ impl Proof {
         let folder = path.parent().unwrap_or(Path::new("."));
         let mut file = tempfile::NamedTempFile::new_in(folder)
             .map_err(|source| Error::ProofNotWritten { path: path.to_owned(), source })?;
-        let written = serde_json::to_writer_pretty(&mut file, self)
+        let written = self
+            .statement()
+            .and_then(|statement| serde_json::to_writer_pretty(&mut file, &statement))
             .map_err(std::io::Error::from)
             .and_then(|()| writeln!(file))
             .and_then(|()| {
@@ -243,6 +276,45 @@ impl Proof {
 
     pub fn read(path: &Path) -> Result<Self, Error> {
         let bytes = fs::read(path)?;
-        serde_json::from_slice(&bytes).map_err(|source| Error::ProofUnreadable { path: path.to_owned(), source })
+        Self::of_statement(&bytes).map_err(|source| Error::ProofUnreadable { path: path.to_owned(), source })
+    }
+
+    fn statement(&self) -> serde_json::Result<Statement> {
+        let mut predicate = match serde_json::to_value(self)? {
+            serde_json::Value::Object(fields) => fields,
+            _ => serde_json::Map::new(),
+        };
+        predicate.remove("schema");
+        predicate.remove("subject");
+        Ok(Statement {
+            kind: STATEMENT.to_owned(),
+            subject: vec![self.subject.clone()],
+            predicate_type: self.schema.clone(),
+            predicate,
+        })
+    }
+
+    fn of_statement(bytes: &[u8]) -> serde_json::Result<Self> {
+        use serde::de::Error as _;
+        let statement: Statement = serde_json::from_slice(bytes)?;
+        let [subject] = statement.subject.as_slice() else {
+            return Err(serde_json::Error::custom("one subject is wanted"));
+        };
+        if statement.kind != STATEMENT || statement.predicate_type != SCHEMA {
+            return Err(serde_json::Error::custom(format!(
+                "a statement of type {STATEMENT} with a predicate of type {SCHEMA} is wanted"
+            )));
+        }
+        let mut fields = statement.predicate;
+        fields.insert("schema".to_owned(), statement.predicate_type.into());
+        fields.insert("subject".to_owned(), serde_json::to_value(subject)?);
+        serde_json::from_value(fields.into())
+    }
+
+    /// Whether it is about the bytes of `artifact`.
+    pub fn belongs_to(&self, artifact: &Path) -> Result<bool, Error> {
+        let digest =
+            super::pair::sha256(artifact).map_err(|source| Error::Artifact { path: artifact.to_owned(), source })?;
+        Ok(self.subject.digest.get("sha256") == Some(&digest))
     }
 }

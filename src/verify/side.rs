@@ -118,7 +118,7 @@ impl Side {
         let mut argv = vec![self.program.display().to_string()];
         argv.extend(self.interpreter_options());
         argv.extend(arguments.iter().map(|argument| argument.display().to_string()));
-        Ok((Job { argv, env, cwd, stdout: output.clone(), stderr: output.clone() }, output))
+        Ok((Job { argv, env, cwd, stdin: None, stdout: output.clone(), stderr: output.clone() }, output))
     }
 
     /// An option rather than a variable, which children would see.

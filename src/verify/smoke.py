@@ -287,7 +287,7 @@ class Reporter:
             "contents": contents,
             "names": names,
             "mapped": sorted(path.encode("utf-8", "replace").decode() for path in mapped),
-            "libraries": {os.path.basename(path): digest_of_file(path) for path in sorted(mapped) if ".so" in path},
+            "libraries": {path: digest_of_file(path) for path in sorted(mapped) if ".so" in path},
             **watched,
             **self.distributions(),
             "resources": self.resources(),

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use fs_err as fs;
+use regex::Regex;
 
 use super::Error;
 use super::plan::{ApplicationFolder, Plan, StartProbe, World};
-use super::proof::{Difference, Kind, Measured, seconds};
-use super::sandbox::{Exit, Job, signal};
+use super::proof::{Difference, Kind, Measured, Probe, seconds};
+use super::sandbox::{Ask, Exit, Job, signal};
 use super::side::{Ending, Side, Which, tail};
-use crate::config::Start;
+use crate::config::{Ready, Start};
 
 /// Lines of output that a failure shows.
 const TAIL: usize = 40;
@@ -30,21 +31,68 @@ impl Probed {
 }
 
 /// A failure that both sides share is the environment's, and is said to be.
-pub(super) fn compare(environment: &Probed, artifact: Option<&Probed>) -> Option<Difference> {
-    let (side, failure) = match (&environment.failure, artifact.and_then(|probed| probed.failure.as_ref())) {
+pub(super) fn compare(
+    name: &str,
+    environment: Option<&Probed>,
+    artifact: Option<&Probed>,
+) -> (Probe, Option<Difference>) {
+    let describe = |probed: Option<&Probed>| probed.map_or_else(|| "not started".to_owned(), Probed::describe);
+    let probe = Probe { name: name.to_owned(), environment: describe(environment), artifact: describe(artifact) };
+    let failure = |probed: Option<&Probed>| probed.and_then(|probed| probed.failure.clone());
+    let (side, (_, output)) = match (failure(environment), failure(artifact)) {
         (Some(failure), _) => ("environment, so that nothing can be said of the artifact", failure),
         (None, Some(failure)) => ("artifact", failure),
-        (None, None) => return None,
+        (None, None) => return (probe, None),
     };
-    Some(Difference {
+    let difference = Difference {
         kind: Kind::Start,
-        subject: "start".to_owned(),
+        subject: name.to_owned(),
         because: vec!["[start]".to_owned()],
         also: Vec::new(),
-        environment: environment.describe(),
-        artifact: artifact.map_or_else(|| "not started".to_owned(), Probed::describe),
-        output: Some(format!("in the {side}:\n{}", failure.1)),
-    })
+        environment: probe.environment.clone(),
+        artifact: probe.artifact.clone(),
+        output: Some(format!("in the {side}:\n{output}")),
+    };
+    (probe, Some(difference))
+}
+
+/// The artifact by itself, where there is no environment for helpers to run in.
+pub(super) fn run_alone(artifact: &mut Side, probe: &StartProbe, shared: &Path) -> Result<Probed, Error> {
+    let filled = Filled::of(&probe.settings, shared, artifact.which)?;
+    let command = [vec![artifact.program.display().to_string()], filled.settings.args.clone()].concat();
+    let env = filled.settings.env.iter().cloned().collect();
+    application(artifact, command, env, &filled)
+}
+
+/// Settings with a folder and a port of their own.
+struct Filled {
+    folder: PathBuf,
+    settings: Start,
+    stop: i32,
+}
+
+impl Filled {
+    fn of(settings: &Start, shared: &Path, which: Which) -> Result<Self, Error> {
+        let Some(stop) = signal::number(&settings.stop) else {
+            return Err(Error::UnknownSignal { name: settings.stop.clone() });
+        };
+        let folder = shared.join(which.name()).join(&settings.name);
+        fs::create_dir_all(&folder)?;
+        // In a network of the sandbox's own every port is free; in the machine's, this one is.
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
+        let fill = |text: &String| text.replace("{tmp}", &folder.to_string_lossy()).replace("{port}", &port);
+        let mut settings = settings.clone();
+        settings.args = settings.args.iter().map(fill).collect();
+        settings.with = settings.with.iter().map(fill).collect();
+        settings.env = settings.env.iter().map(|(name, value)| (name.clone(), fill(value))).collect();
+        settings.ready = settings.ready.map(|ready| match ready {
+            Ready::Text(_) | Ready::Regex(_) => ready,
+            Ready::Tcp(address) => Ready::Tcp(fill(&address)),
+            Ready::Unix(path) => Ready::Unix(fill(&path)),
+            Ready::Http { url, status } => Ready::Http { url: fill(&url), status },
+        });
+        Ok(Self { folder, settings, stop })
+    }
 }
 
 /// `target` runs the application; nothing: the environment's own side does. Helpers run on the environment's side.
@@ -55,35 +103,29 @@ pub(super) fn run(
     plan: &Plan,
     shared: &Path,
 ) -> Result<Probed, Error> {
-    let settings = &probe.settings;
     let world = plan.world.as_ref().ok_or(Error::NoEnvironment)?;
-    let Some(stop) = signal::number(&settings.stop) else {
-        return Err(Error::UnknownSignal { name: settings.stop.clone() });
-    };
     let which = target.as_ref().map_or(Which::Environment, |side| side.which);
-    let folder = shared.join(which.name());
-    fs::create_dir_all(&folder)?;
-    let fill = |text: &str| text.replace("{tmp}", &folder.to_string_lossy());
+    let filled = Filled::of(&probe.settings, shared, which)?;
+    let settings = &filled.settings;
 
     let mut helpers = Vec::new();
-    for command in &settings.with {
-        let output = environment.folder.join(format!("helper-{}-{}", which.name(), helpers.len()));
-        let job = helper_job(environment, &fill(command), command, world, &output)?;
-        helpers.push(Helper { id: environment.sandbox.run(job)?, command: command.clone(), output });
+    for (command, written) in settings.with.iter().zip(&probe.settings.with) {
+        let output = environment.folder.join(format!("helper-{}-{}-{}", which.name(), settings.name, helpers.len()));
+        let job = helper_job(environment, command, written, world, &output)?;
+        helpers.push(Helper { id: environment.sandbox.run(job)?, command: written.clone(), output });
     }
-    let mut probed = if let Some(failure) = meet(environment, &helpers, settings, &folder)? {
+    let mut probed = if let Some(failure) = meet(environment, &helpers, &probe.settings, &filled.folder)? {
         Probed { measured: None, failure: Some(failure) }
     } else {
-        let env = settings.env.iter().map(|(name, value)| (name.clone(), fill(value))).collect();
-        let arguments: Vec<String> = settings.args.iter().map(|argument| fill(argument)).collect();
+        let env = settings.env.iter().cloned().collect();
         if let Some(side) = target {
-            let command = [vec![side.program.display().to_string()], arguments].concat();
-            application(side, command, env, settings, stop)?
+            let command = [vec![side.program.display().to_string()], settings.args.clone()].concat();
+            application(side, command, env, &filled)?
         } else {
             let python = environment.program.display().to_string();
             let options = environment.interpreter_options();
-            let command = [vec![python], options, probe.unpackaged.clone(), arguments].concat();
-            application(environment, command, with_python_path(env, probe, &plan.application), settings, stop)?
+            let command = [vec![python], options, probe.unpackaged.clone(), settings.args.clone()].concat();
+            application(environment, command, with_python_path(env, probe, &plan.application), &filled)?
         }
     };
     for helper in helpers {
@@ -132,7 +174,7 @@ fn helper_job(side: &Side, command: &str, written: &str, world: &World, output: 
     if let (Some(folder), Some(path)) = (world.python.parent(), env.get_mut("PATH")) {
         *path = format!("{}:{path}", folder.display());
     }
-    Ok(Job { argv, env, cwd: world.root.clone(), stdout: output.to_owned(), stderr: output.to_owned() })
+    Ok(Job { argv, env, cwd: world.root.clone(), stdin: None, stdout: output.to_owned(), stderr: output.to_owned() })
 }
 
 /// Waits for the files in `{tmp}` that a helper is told to write and that the application is told to read. Gives
@@ -179,58 +221,139 @@ fn application(
     side: &mut Side,
     argv: Vec<String>,
     env: BTreeMap<String, String>,
-    settings: &Start,
-    stop: i32,
+    filled: &Filled,
 ) -> Result<Probed, Error> {
+    let settings = &filled.settings;
     let limit = Duration::from_secs(settings.timeout);
     let cwd = side.fresh("start")?;
-    let output = side.folder.join("start-output");
+    let output = cwd.with_extension("output");
+    let stdin = match &settings.stdin {
+        Some(text) => {
+            let path = cwd.with_extension("input");
+            fs::write(&path, text)?;
+            Some(path)
+        }
+        None => None,
+    };
     let mut variables = side.variables("start-home")?;
     variables.extend(env);
-    let job = Job { argv, env: variables, cwd, stdout: output.clone(), stderr: output.clone() };
+    let job = Job { argv, env: variables, cwd, stdin, stdout: output.clone(), stderr: output.clone() };
     let begun = Instant::now();
     let id = side.sandbox.run(job)?;
     let failed = |what: String| Ok(Probed { measured: None, failure: Some((what, tail(&output, TAIL))) });
 
-    let Some(ready) = &settings.ready else {
-        // Nothing says when it is up: a program that does its work and ends.
-        let ending = side.finish(id, limit)?;
-        let seconds_to_ready = seconds(begun.elapsed());
-        return match ending {
-            Ending::Exited(Exit::Code(code)) if code == settings.exit_code => {
-                Ok(Probed { measured: Some(Measured { seconds_to_ready, peak_memory_kib: None }), failure: None })
-            }
-            ending => failed(format!("{ending}, expected exit status {}", settings.exit_code)),
-        };
+    let seconds_to_ready = match wait_until_ready(side, id, settings, begun, &output)? {
+        Ok(seconds) => seconds,
+        Err(what) => return failed(what),
     };
+    if settings.ready.is_some() {
+        side.sandbox.signal(id, filled.stop)?;
+        let Some(exit) = side.sandbox.wait(id, limit)? else {
+            side.kill(id)?;
+            return failed(format!("still running {} s after {}", limit.as_secs(), settings.stop));
+        };
+        if exit != Exit::Code(settings.exit_code) {
+            return failed(format!("after {}: {exit}, expected exit status {}", settings.stop, settings.exit_code));
+        }
+    }
+    if let Some(pattern) = &settings.output
+        && !Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(&read(&output)))
+    {
+        return failed(format!("its output does not match `{pattern}`"));
+    }
+    let peak_memory_kib = side.sandbox.peak_memory(id).filter(|kib| *kib > 0);
+    let processes = side.sandbox.processes(id);
+    Ok(Probed { measured: Some(Measured { seconds_to_ready, peak_memory_kib, processes }), failure: None })
+}
+
+/// Seconds, or what went wrong. Without `ready` it is the end that is waited for.
+fn wait_until_ready(
+    side: &mut Side,
+    id: u64,
+    settings: &Start,
+    begun: Instant,
+    output: &Path,
+) -> Result<Result<f64, String>, Error> {
+    let limit = Duration::from_secs(settings.timeout);
+    let Some(ready) = &settings.ready else {
+        let ending = side.finish(id, limit)?;
+        let seconds_to_end = seconds(begun.elapsed());
+        return Ok(match ending {
+            Ending::Exited(Exit::Code(code)) if code == settings.exit_code => Ok(seconds_to_end),
+            ending => Err(format!("{ending}, expected exit status {}", settings.exit_code)),
+        });
+    };
+    let sign = Sign::of(ready);
     let seconds_to_ready = loop {
-        let exit = side.sandbox.wait(id, Duration::from_millis(10))?;
-        let said = String::from_utf8_lossy(&fs::read(&output).unwrap_or_default()).contains(ready.as_str());
+        let exit = side.sandbox.wait(id, sign.pause)?;
+        let seen = sign.seen(side, output)?;
         match exit {
-            Some(exit) if said => return failed(format!("said `{ready}`, then ended at once ({exit})")),
-            Some(exit) => return failed(format!("ended ({exit}) before it said `{ready}`")),
-            None if said => break seconds(begun.elapsed()),
+            Some(exit) if seen => return Ok(Err(format!("{}, then ended at once ({exit})", sign.did))),
+            Some(exit) => return Ok(Err(format!("ended ({exit}) before it {}", sign.did))),
+            None if seen => break seconds(begun.elapsed()),
             None if begun.elapsed() > limit => {
                 side.kill(id)?;
-                return failed(format!("did not say `{ready}` in {} s", limit.as_secs()));
+                return Ok(Err(format!("{} in {} s", sign.did_not, limit.as_secs())));
             }
             None => {}
         }
     };
     // Long enough to see a program that says that it is ready, and dies.
     if let Some(exit) = side.sandbox.wait(id, Duration::from_millis(300))? {
-        return failed(format!("said `{ready}`, then ended ({exit})"));
+        return Ok(Err(format!("{}, then ended ({exit})", sign.did)));
     }
-    side.sandbox.signal(id, stop)?;
-    let Some(exit) = side.sandbox.wait(id, limit)? else {
-        side.kill(id)?;
-        return failed(format!("still running {} s after {}", limit.as_secs(), settings.stop));
-    };
-    if exit != Exit::Code(settings.exit_code) {
-        return failed(format!("after {}: {exit}, expected exit status {}", settings.stop, settings.exit_code));
+    Ok(Ok(seconds_to_ready))
+}
+
+/// What is looked for, and how it is called.
+struct Sign {
+    look: Look,
+    pause: Duration,
+    did: String,
+    did_not: String,
+}
+
+enum Look {
+    Output(Regex),
+    Ask(Ask, u16),
+}
+
+impl Sign {
+    fn of(ready: &Ready) -> Self {
+        let said = |pattern: &str, shown: &str| Self {
+            // A pattern that does not compile was refused with the configuration; it matches nothing here.
+            look: Look::Output(Regex::new(pattern).unwrap_or_else(|_| Regex::new("$^").expect("it is valid"))),
+            pause: Duration::from_millis(10),
+            did: format!("said `{shown}`"),
+            did_not: format!("did not say `{shown}`"),
+        };
+        let answered = |ask: Ask, status: u16, shown: &str| Self {
+            look: Look::Ask(ask, status),
+            pause: Duration::from_millis(50),
+            did: format!("answered at `{shown}`"),
+            did_not: format!("did not answer at `{shown}`"),
+        };
+        match ready {
+            Ready::Text(text) => said(&regex::escape(text), text),
+            Ready::Regex(pattern) => said(pattern, pattern),
+            Ready::Tcp(address) => answered(Ask::Tcp(address.clone()), 0, address),
+            Ready::Unix(path) => answered(Ask::Unix(path.into()), 0, path),
+            Ready::Http { url, status } => {
+                answered(Ask::Http(url.clone()), *status, &format!("{url} with status {status}"))
+            }
+        }
     }
-    let peak_memory_kib = side.sandbox.peak_memory(id).filter(|kib| *kib > 0);
-    Ok(Probed { measured: Some(Measured { seconds_to_ready, peak_memory_kib }), failure: None })
+
+    fn seen(&self, side: &mut Side, output: &Path) -> Result<bool, Error> {
+        Ok(match &self.look {
+            Look::Output(pattern) => pattern.is_match(&read(output)),
+            Look::Ask(ask, wanted) => side.sandbox.ask(ask.clone())? == Ok(*wanted),
+        })
+    }
+}
+
+fn read(output: &Path) -> String {
+    String::from_utf8_lossy(&fs::read(output).unwrap_or_default()).into_owned()
 }
 
 #[cfg(test)]

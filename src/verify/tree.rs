@@ -1,7 +1,8 @@
-//! The unpacked tree after the runs → what is no longer as the artifact has it.
+//! The unpacked tree after the runs → what is no longer as the artifact has it, and what in it leads out of it where
+//! the other end exists: a `.pth` file's folder that is hidden is not on `sys.path`, and would be on the build machine.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use fs_err as fs;
 use walkdir::WalkDir;
@@ -51,6 +52,48 @@ pub(super) fn check(artifact: &Path, tree: &Path, expected: &Expected) -> (Vec<D
         output: None,
     });
     (differences.collect(), alike.into_iter().map(|(path, _)| path).collect())
+}
+
+/// Lines of `.pth` files that name folders outside the tree, as `site` reads them.
+///
+/// Source: <https://docs.python.org/3/library/site.html>
+pub(super) fn path_files(tree: &Path) -> Vec<Difference> {
+    let is_site =
+        |path: &Path| path.parent().is_some_and(|it| it.ends_with("site-packages") || it.ends_with("dist-packages"));
+    let files = WalkDir::new(tree).max_depth(6).sort_by_file_name().into_iter().flatten();
+    let mut differences = Vec::new();
+    for file in files.filter(|entry| entry.file_name().to_string_lossy().ends_with(".pth") && is_site(entry.path())) {
+        let folder = file.path().parent().unwrap_or(tree);
+        let text = String::from_utf8_lossy(&fs::read(file.path()).unwrap_or_default()).into_owned();
+        let lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        for line in lines.filter(|line| !line.starts_with("import ") && !line.starts_with("import\t")) {
+            if !normalise(&folder.join(line)).starts_with(tree) {
+                differences.push(Difference {
+                    kind: Kind::Escape,
+                    subject: line.to_owned(),
+                    because: vec![format!("`{}`", file.file_name().to_string_lossy())],
+                    also: Vec::new(),
+                    environment: "lies in the environment".to_owned(),
+                    artifact: "on sys.path wherever it exists, outside the artifact's tree".to_owned(),
+                    output: None,
+                });
+            }
+        }
+    }
+    differences
+}
+
+/// Without `.` and `..`, by text alone.
+fn normalise(path: &Path) -> PathBuf {
+    let mut parts = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => _ = parts.pop(),
+            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => parts.push(part),
+        }
+    }
+    parts
 }
 
 /// `<site>/shapes/cache.bin` stands for `lib/python3.11/site-packages/shapes/cache.bin`.

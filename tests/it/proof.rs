@@ -1,13 +1,14 @@
 //! The prover against artifacts that are made here: a shell script with a relocated interpreter behind it, which can
 //! be broken at will, and whose start needs none of packproof's own code.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use fs_err as fs;
-use packproof::config::Start;
+use packproof::config::{Ready, Start};
 use packproof::progress::Silent;
 use packproof::verify::{
     ApplicationFolder, ImportCheck, Kind, Limits, Plan, Proof, Start as Started, StartProbe, Verdict, World, prove,
@@ -162,19 +163,23 @@ impl Fixture {
                 check("json", &["dumps"]),
             ],
             scripts: vec![self.path("project/smoke.py")],
-            start: Some(StartProbe {
+            starts: vec![StartProbe {
                 settings: Start {
+                    name: "start".into(),
                     args: Vec::new(),
+                    stdin: None,
+                    output: None,
                     env: vec![("PEER".into(), "{tmp}/port".into())],
                     with: vec!["python peer.py {tmp}/port".into()],
-                    ready: Some("Ready, hello".into()),
+                    ready: Some(Ready::Text("Ready, hello".into())),
                     stop: "SIGTERM".into(),
                     exit_code: 0,
                     timeout: 20,
                 },
                 unpackaged: vec![self.path("project/main.py").display().to_string()],
-            }),
+            }],
             distributions: vec!["shapes".into()],
+            inputs: BTreeMap::new(),
             limits: Limits::default(),
             scratch: None,
         }
@@ -413,7 +418,8 @@ fn an_import_that_hangs_is_ended() {
     let mut plan = fixture.plan(fixture.pack(""));
     plan.limits.import = std::time::Duration::from_secs(3);
     plan.imports.retain(|it| it.module != "shapes");
-    (plan.start, plan.scripts) = (None, Vec::new());
+    plan.starts.clear();
+    plan.scripts.clear();
     let proof = prove(&plan, &Silent).unwrap();
     assert_eq!(
         difference(&proof, Kind::NoResult, "shapes.late").artifact,
@@ -427,7 +433,8 @@ fn a_path_outside_and_a_variable_for_children_are_found() {
     let fixture = Fixture::new();
     write(&fixture.package("outside.pth"), "/usr/share\n");
     let mut plan = fixture.plan(fixture.pack("export LD_LIBRARY_PATH=/nowhere"));
-    (plan.start, plan.scripts) = (None, Vec::new());
+    plan.starts.clear();
+    plan.scripts.clear();
     let proof = prove(&plan, &Silent).unwrap();
     difference(&proof, Kind::Escape, "/usr/share");
     let found = difference(&proof, Kind::ChildEnvironment, "LD_LIBRARY_PATH");
@@ -452,7 +459,7 @@ fn starts_that_go_wrong() {
         let mut plan = fixture.plan(fixture.pack(""));
         plan.imports.truncate(1);
         plan.scripts.clear();
-        plan.start.as_mut().unwrap().settings.timeout = 3;
+        plan.starts[0].settings.timeout = 3;
         let proof = prove(&plan, &Silent).unwrap();
         let found = difference(&proof, Kind::Start, "start");
         assert!(found.artifact.contains(expected), "{expected}: {}", text(&proof));

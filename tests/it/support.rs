@@ -162,6 +162,7 @@ pub(crate) fn spec() -> PackSpec {
         },
         glibc_floor: Some("2.17".into()),
         sbom: Some(b"{\"bomFormat\": \"CycloneDX\"}".to_vec()),
+        stored: vec![("further.txt".into(), b"further".to_vec())],
         level: Compression::Fast,
         strip: packproof::config::Strip::None,
         interpreter_mode: true,

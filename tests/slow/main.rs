@@ -3,6 +3,7 @@
 //! Without `PACKPROOF_SHARD` nothing is run, and each test says so. `PACKPROOF_SHARD=K/N` runs every Nth sweep from the
 //! Kth on (K from 1), `1/1` all of them; `.ci/run` takes another shard each day. What came out stands in `docs/`.
 
+mod applications;
 #[path = "../it/bare.rs"]
 mod bare;
 #[path = "../it/context.rs"]
@@ -15,7 +16,21 @@ mod interpreters;
 mod support;
 
 /// Every sweep, in the order in which shards deal them out: heavy ones apart.
-const SWEEPS: &[&str] = &["fresh-clone", "interpreters"];
+const SWEEPS: &[&str] = &[
+    "fresh-clone",
+    "interpreters",
+    "numpy",
+    "django",
+    "fastapi",
+    "celery",
+    "nbconvert",
+    "matplotlib",
+    "scikit-learn",
+    "sqlalchemy",
+    "boto3",
+    "opentelemetry",
+    "langchain",
+];
 
 /// Whether this run is to do the sweep `name`; says so where it is not.
 #[expect(clippy::print_stderr, reason = "a test that does nothing says why")]

@@ -4,6 +4,7 @@
 //! requests over a pipe. Where the kernel refuses, the same process serves without namespaces, and
 //! [`Sandbox::reason`] says why. Files of the user are never renamed or written.
 
+mod ask;
 mod network;
 mod protocol;
 mod reenter;
@@ -17,6 +18,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+pub use ask::Ask;
 use fs_err as fs;
 pub(in crate::verify) use protocol::is_system;
 use protocol::{Event, Request, Role, Spec, VARIABLE};
@@ -47,7 +49,9 @@ pub struct Sandbox {
     next: u64,
     exits: BTreeMap<u64, Exit>,
     refused: BTreeMap<u64, String>,
-    memory: BTreeMap<u64, u64>,
+    /// Peak resident set in KiB, number of processes.
+    memory: BTreeMap<u64, (u64, u64)>,
+    answers: BTreeMap<u64, Result<u16, String>>,
     programs: BTreeMap<u64, String>,
     stderr: PathBuf,
     network: Join,
@@ -115,6 +119,7 @@ impl Sandbox {
             exits: BTreeMap::new(),
             refused: BTreeMap::new(),
             memory: BTreeMap::new(),
+            answers: BTreeMap::new(),
             programs: BTreeMap::new(),
             stderr,
             network: spec.network,
@@ -177,26 +182,51 @@ impl Sandbox {
                 let program = self.programs.get(&id).cloned().unwrap_or_default();
                 return Err(Error::NotStarted { program, reason: reason.clone() });
             }
-            match self.events.recv_timeout(end.saturating_duration_since(Instant::now())) {
-                Ok(Event::Exited { id, exit }) => {
-                    self.exits.insert(id, exit);
-                }
-                Ok(Event::NotStarted { id, reason }) => {
-                    self.refused.insert(id, reason);
-                }
-                Ok(Event::Memory { id, kib }) => {
-                    self.memory.insert(id, kib);
-                }
-                Ok(Event::Opened { .. } | Event::Refused { .. }) => {}
-                Err(RecvTimeoutError::Timeout) => return Ok(None),
-                Err(RecvTimeoutError::Disconnected) => return Err(Error::Ended { stderr: self.last_words() }),
+            if !self.hear(end)? {
+                return Ok(None);
             }
         }
     }
 
+    /// What something inside answers: the status for HTTP, 0 for a bare connection, or why there is no answer.
+    pub fn ask(&mut self, ask: Ask) -> Result<Result<u16, String>, Error> {
+        let number = self.next;
+        self.next += 1;
+        self.request(&Request::Ask { number, ask })?;
+        // A connection, a request and an answer have five seconds each.
+        let end = Instant::now() + Duration::from_secs(20);
+        loop {
+            if let Some(answer) = self.answers.remove(&number) {
+                return Ok(answer);
+            }
+            if !self.hear(end)? {
+                return Ok(Err("no answer".to_owned()));
+            }
+        }
+    }
+
+    /// Takes the next event; false where none comes before `end`.
+    fn hear(&mut self, end: Instant) -> Result<bool, Error> {
+        match self.events.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            Ok(Event::Exited { id, exit }) => _ = self.exits.insert(id, exit),
+            Ok(Event::NotStarted { id, reason }) => _ = self.refused.insert(id, reason),
+            Ok(Event::Memory { id, kib, processes }) => _ = self.memory.insert(id, (kib, processes)),
+            Ok(Event::Answer { number, answer }) => _ = self.answers.insert(number, answer),
+            Ok(Event::Opened { .. } | Event::Refused { .. }) => {}
+            Err(RecvTimeoutError::Timeout) => return Ok(false),
+            Err(RecvTimeoutError::Disconnected) => return Err(Error::Ended { stderr: self.last_words() }),
+        }
+        Ok(true)
+    }
+
     /// Peak resident set in KiB, as it was when the job was sent its first signal.
     pub fn peak_memory(&self, id: u64) -> Option<u64> {
-        self.memory.get(&id).copied()
+        self.memory.get(&id).map(|(kib, _)| *kib)
+    }
+
+    /// How many processes the job consisted of, as it was when it was sent its first signal.
+    pub fn processes(&self, id: u64) -> Option<u64> {
+        self.memory.get(&id).map(|(_, processes)| *processes)
     }
 
     fn request(&mut self, request: &Request) -> Result<(), Error> {

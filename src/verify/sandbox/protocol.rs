@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::ask::Ask;
+
 /// Carries the [`Spec`] to the re-executed tool. Nothing that the sandbox runs inherits it.
 pub(super) const VARIABLE: &str = "PACKPROOF_SANDBOX";
 
@@ -53,6 +55,9 @@ pub struct Job {
     pub argv: Vec<String>,
     pub env: BTreeMap<String, String>,
     pub cwd: PathBuf,
+    /// A file; nothing: the input is empty.
+    #[serde(default)]
+    pub stdin: Option<PathBuf>,
     pub stdout: PathBuf,
     pub stderr: PathBuf,
 }
@@ -66,6 +71,11 @@ pub(super) enum Request {
     Signal {
         id: u64,
         signal: i32,
+    },
+    /// What becomes of it is answered in an event of its own.
+    Ask {
+        number: u64,
+        ask: Ask,
     },
     /// SIGKILL to the process and its group.
     Kill {
@@ -85,10 +95,15 @@ pub(super) enum Event {
         id: u64,
         reason: String,
     },
-    /// Peak resident set, read just before the signal was sent.
+    /// Peak resident set of the first process, and how many there were, read just before the signal was sent.
     Memory {
         id: u64,
         kib: u64,
+        processes: u64,
+    },
+    Answer {
+        number: u64,
+        answer: Result<u16, String>,
     },
     Exited {
         id: u64,

@@ -169,9 +169,16 @@ fn serve(notes: Vec<String>) -> i32 {
             Ok(Request::Run { id, job }) => run(&jobs, id, &job),
             Ok(Request::Signal { id, signal }) => {
                 if let (Some(pid), Some(signal)) = (jobs.pid(id), Signal::from_named_raw(signal)) {
-                    send(&Event::Memory { id, kib: peak_memory(pid) });
+                    let processes = 1 + descendants(pid.as_raw_nonzero().get()).len() as u64;
+                    send(&Event::Memory { id, kib: peak_memory(pid), processes });
                     let _ = rustix::process::kill_process(pid, signal);
                 }
+            }
+            Ok(Request::Ask { number, ask }) => {
+                std::thread::spawn(move || {
+                    let answer = super::ask::ask(&ask).map_err(|error| error.to_string());
+                    send(&Event::Answer { number, answer });
+                });
             }
             Ok(Request::Kill { id }) => {
                 if let Some(pid) = jobs.pid(id) {
@@ -208,7 +215,10 @@ fn start(job: &Job) -> io::Result<i32> {
         .env_clear()
         .envs(&job.env)
         .current_dir(&job.cwd)
-        .stdin(Stdio::null())
+        .stdin(match &job.stdin {
+            Some(path) => Stdio::from(fs::File::open(path)?.into_parts().0),
+            None => Stdio::null(),
+        })
         .stdout(append(&job.stdout)?)
         .stderr(append(&job.stderr)?)
         .process_group(0)
