@@ -147,7 +147,7 @@ pub(crate) struct ProofOptions {
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
 
-    /// Append the proof as Markdown, e.g. to "$GITHUB_STEP_SUMMARY"
+    /// Append the proof as Markdown, e.g. to `$GITHUB_STEP_SUMMARY`
     #[arg(long, value_name = "FILE")]
     pub(crate) summary: Option<PathBuf>,
 }

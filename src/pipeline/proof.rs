@@ -112,7 +112,11 @@ fn key(project: &Project, planned: &Planned, world: &World) -> Option<String> {
     part(world.root.as_os_str().as_encoded_bytes());
     let metadata = |path: &Path| {
         let it = fs_err::metadata(path).ok()?;
-        Some([it.size(), it.mtime() as u64, it.mtime_nsec() as u64, it.ino()].map(u64::to_le_bytes).concat())
+        Some(
+            [it.size(), it.mtime().cast_unsigned(), it.mtime_nsec().cast_unsigned(), it.ino()]
+                .map(u64::to_le_bytes)
+                .concat(),
+        )
     };
     for (path, entry) in &planned.layout.entries {
         let (Source::File(source) | Source::Patched { path: source, .. }) = &entry.source else { continue };

@@ -29,12 +29,11 @@ pub(super) fn split(imports: &[ImportCheck]) -> (Vec<ImportCheck>, Vec<LeftOut>)
             left_out.push(LeftOut { module: import.module.clone(), reason: reason.to_owned() });
             continue;
         }
-        match known.get(&import.subject()) {
-            Some(at) => merge(&mut run[*at], import),
-            None => {
-                known.insert(import.subject(), run.len());
-                run.push(import.clone());
-            }
+        if let Some(at) = known.get(&import.subject()) {
+            merge(&mut run[*at], import);
+        } else {
+            known.insert(import.subject(), run.len());
+            run.push(import.clone());
         }
     }
     left_out.sort();

@@ -111,9 +111,9 @@ impl Shop {
         write(&root.join("project/helper.py"), "import shapes.native\nX = shapes.native.MARK\n");
         write(&root.join("project/src/stock.py"), "COUNT = 2\n");
         let configuration = format!(
-            "[runner]\nentry = \"main.py\"\npath = [\"src\"]\n[environment]\npython = {:?}\n\
+            "[runner]\nentry = \"main.py\"\npath = [\"src\"]\n[environment]\npython = '{}'\n\
              [start]\nready = \"Ready\"\ntimeout = 60\n",
-            venv.join("bin/python")
+            venv.join("bin/python").display()
         );
         write(&root.join("project/packproof.toml"), &configuration);
         let mut project = Project::open(&root.join("project"), &Overrides::default(), &Silent).unwrap();
@@ -385,7 +385,8 @@ const MUTATIONS: &[Mutation] = &[
     mutation(
         "a file of the environment is opened",
         |mut it| {
-            let code = format!("try:\n    open({:?})\nexcept OSError:\n    pass", it.root.join("venv/pyvenv.cfg"));
+            let code =
+                format!("try:\n    open('{}')\nexcept OSError:\n    pass", it.root.join("venv/pyvenv.cfg").display());
             it.append("shapes/late.py", LATE, &code);
         },
         (Kind::Opened, "pyvenv.cfg", "not the artifact's"),
@@ -394,8 +395,8 @@ const MUTATIONS: &[Mutation] = &[
         "the environment's interpreter is started",
         |mut it| {
             let code = format!(
-                "import subprocess\ntry:\n    subprocess.run([{:?}, '-c', ''])\nexcept OSError:\n    pass",
-                it.root.join("venv/bin/python")
+                "import subprocess\ntry:\n    subprocess.run(['{}', '-c', ''])\nexcept OSError:\n    pass",
+                it.root.join("venv/bin/python").display()
             );
             it.append("shapes/late.py", LATE, &code);
         },
@@ -413,7 +414,7 @@ const MUTATIONS: &[Mutation] = &[
                 "shapes/late.py",
                 LATE,
                 "import socket\ntry:\n    socket.create_connection(('203.0.113.1', 80), 2)\nexcept OSError:\n    pass",
-            )
+            );
         },
         (Kind::Network, "203.0.113.1", "there is no network"),
     ),
@@ -429,7 +430,7 @@ const MUTATIONS: &[Mutation] = &[
                 "shapes/late.py",
                 LATE,
                 "import os\nopen(os.path.join(os.path.dirname(__file__), 'table.json'), 'a').write(' ')",
-            )
+            );
         },
         (Kind::Tree, "shapes/table.json", "was changed"),
     ),
@@ -485,7 +486,7 @@ const MUTATIONS: &[Mutation] = &[
         |mut it| {
             it.main(
                 "import os\nsignal.signal(15, lambda *args: os.abort())\nprint('Ready', flush=True)\nsignal.pause()\n",
-            )
+            );
         },
         (Kind::Start, "start", "SIGABRT"),
     ),
@@ -620,7 +621,7 @@ fn distribution(site: &Path, (name, version): (&str, &str), files: &[(&str, &str
 }
 
 fn indented(code: &str) -> String {
-    code.lines().map(|line| format!("    {line}\n")).collect()
+    code.lines().fold(String::new(), |text, line| format!("{text}    {line}\n"))
 }
 
 fn write(path: &Path, text: &str) {

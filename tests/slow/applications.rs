@@ -297,7 +297,7 @@ fn prove(sweep: &str, application: &Application) {
         write(&project.join(name), text);
     }
     let configuration = format!("[runner]\nname = \"app\"\nentry = \"main.py\"\n{}\n", application.configuration);
-    let environment = format!("[environment]\npython = {:?}\n", root.join("venv/bin/python"));
+    let environment = format!("[environment]\npython = '{}'\n", root.join("venv/bin/python").display());
     write(&project.join("packproof.toml"), &(configuration + &environment));
     let begun = Instant::now();
     let output = Command::new(env!("CARGO_BIN_EXE_packproof"))

@@ -79,7 +79,7 @@ mod tests {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = server.local_addr().unwrap().to_string();
         assert_eq!(ask(&Ask::Tcp(address.clone())).unwrap(), 0);
-        let served = std::thread::spawn(move || {
+        let answered = std::thread::spawn(move || {
             let _first = server.accept().unwrap();
             let (mut stream, _) = server.accept().unwrap();
             let mut request = [0; 1024];
@@ -88,7 +88,7 @@ mod tests {
             String::from_utf8_lossy(&request[..count]).into_owned()
         });
         assert_eq!(ask(&Ask::Http(format!("http://{address}/health?x=1"))).unwrap(), 503);
-        assert!(served.join().unwrap().starts_with("GET /health?x=1 HTTP/1.1\r\n"));
+        assert!(answered.join().unwrap().starts_with("GET /health?x=1 HTTP/1.1\r\n"));
         assert!(ask(&Ask::Tcp(address)).is_err());
     }
 
