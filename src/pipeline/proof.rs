@@ -10,7 +10,7 @@ use crate::cache;
 use crate::config::{Entry, EnvironmentSource};
 use crate::graph::{self, Edge, Module, Names};
 use crate::layout::{Planned, Source};
-use crate::verify::{self, ApplicationFolder, EntryPoint, ImportCheck, Limits, StartProbe, World};
+use crate::verify::{self, ApplicationFolder, EntryPoint, ImportCheck, Limits, Pytest, StartProbe, World};
 
 /// `tool` is the packproof binary, which the sandbox is made of.
 pub fn proof_plan(project: &Project, planned: &Planned, artifact: &Path, tool: &Path) -> verify::Plan {
@@ -35,6 +35,7 @@ pub fn proof_plan(project: &Project, planned: &Planned, artifact: &Path, tool: &
         hidden: hidden.into_iter().collect(),
         imports: imports(project),
         scripts: config.smoke.scripts.clone(),
+        pytest: pytest(project),
         starts: config
             .starts
             .iter()
@@ -45,6 +46,32 @@ pub fn proof_plan(project: &Project, planned: &Planned, artifact: &Path, tool: &
         limits: Limits::default(),
         scratch: None,
     }
+}
+
+/// pytest is brought along from the environment, with what it requires there; the artifact need not hold it.
+fn pytest(project: &Project) -> Option<Pytest> {
+    use pep508_rs::{Requirement, VerbatimUrl};
+    let paths = project.config.smoke.pytest.clone();
+    if paths.is_empty() {
+        return None;
+    }
+    let environment = &project.environment;
+    let mut wanted = vec!["pytest".to_owned()];
+    let mut known = BTreeSet::new();
+    let mut files = Vec::new();
+    while let Some(name) = wanted.pop() {
+        let Some(dist) = environment.distribution(&name).filter(|_| known.insert(name.clone())) else { continue };
+        for file in &dist.files {
+            let source = dist.site.join(&file.path);
+            let is_inside = !file.path.starts_with("..") && !file.path.starts_with('/');
+            if is_inside && !file.path.contains("__pycache__") && source.is_file() {
+                files.push((source, PathBuf::from(&file.path)));
+            }
+        }
+        let requirements = dist.requires.iter().filter_map(|text| text.parse::<Requirement<VerbatimUrl>>().ok());
+        wanted.extend(requirements.map(|requirement| requirement.name.to_string()));
+    }
+    Some(Pytest { paths, files })
 }
 
 /// SHA-256 of what the user wrote, and of the list of what was installed.

@@ -33,7 +33,7 @@ pub use expected::Expected;
 use fs_err as fs;
 use observe::Observations;
 use pair::Pair;
-pub use plan::{ApplicationFolder, EntryPoint, ImportCheck, Limits, Plan, StartProbe, World};
+pub use plan::{ApplicationFolder, EntryPoint, ImportCheck, Limits, Plan, Pytest, StartProbe, World};
 pub use proof::{
     Difference, Escape, Imports, Isolation, Kind, LeftOut, Measured, Probe, Proof, Run, SCHEMA, Script, Start, Subject,
     Verdict,
@@ -244,11 +244,13 @@ fn import_packed(
 fn run_scripts(pair: &mut Pair, plan: &Plan, progress: &dyn Progress) -> Result<(Vec<Script>, Vec<Difference>), Error> {
     let mut results = Vec::new();
     let mut differences = Vec::new();
-    if plan.scripts.is_empty() {
+    let files = plan.scripts.iter().map(|path| scripts::Script::File(path));
+    let all: Vec<_> = files.chain(plan.pytest.as_ref().map(scripts::Script::Pytest)).collect();
+    if all.is_empty() {
         return Ok((results, differences));
     }
-    progress.start("smoke scripts", 2 * plan.scripts.len() as u64);
-    for script in &plan.scripts {
+    progress.start("smoke scripts", 2 * all.len() as u64);
+    for script in all {
         let (before, after) = pair.both(|side| scripts::run(side, script, plan.limits.script, progress))?;
         let (result, difference) = scripts::compare(script, before.as_ref(), &after);
         results.push(result);

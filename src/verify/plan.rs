@@ -25,6 +25,7 @@ pub struct Plan {
     /// In the order in which both sides run them.
     pub imports: Vec<ImportCheck>,
     pub scripts: Vec<PathBuf>,
+    pub pytest: Option<Pytest>,
     pub starts: Vec<StartProbe>,
     /// Distributions that the artifact must hold, by normalised name.
     pub distributions: Vec<String>,
@@ -94,6 +95,14 @@ impl ImportCheck {
             None => self.module.clone(),
         }
     }
+}
+
+/// Tests of the user's, for pytest.
+#[derive(Debug, Clone)]
+pub struct Pytest {
+    pub paths: Vec<PathBuf>,
+    /// pytest and what it needs: file, and where it goes below a folder of `sys.path`.
+    pub files: Vec<(PathBuf, PathBuf)>,
 }
 
 #[derive(Debug, Clone)]

@@ -112,6 +112,8 @@ pub fn prove_alone(
         hidden: crate::cache::root().into_iter().collect(),
         imports: record.checks.clone(),
         scripts,
+        // Tests need pytest, which the artifact need not hold.
+        pytest: None,
         starts: record
             .starts
             .iter()

@@ -1,12 +1,14 @@
 //! The user's own smoke scripts, each run on both sides.
 
+use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
 use fs_err as fs;
 use serde_json::json;
 
-use super::proof::{Difference, Kind, Script};
+use super::plan::Pytest;
+use super::proof::{Difference, Kind, Script as Told};
 use super::side::{Ending, Side, tail};
 use super::{Error, SMOKE};
 use crate::progress::Progress;
@@ -14,39 +16,116 @@ use crate::verify::sandbox::Exit;
 
 pub(super) struct Ran {
     ending: Ending,
+    /// The script itself, not something in the middle of it, ended the process.
+    came_to_its_end: bool,
     output: String,
 }
 
+impl Ran {
+    fn is_good(&self) -> bool {
+        self.ending == Ending::Exited(Exit::Code(0))
+    }
+
+    fn describe(&self) -> String {
+        if self.is_good() && !self.came_to_its_end {
+            return format!("{}, before it came to its end", self.ending);
+        }
+        self.ending.to_string()
+    }
+}
+
+/// One script of the user's, or pytest on some files.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Script<'a> {
+    File(&'a Path),
+    Pytest(&'a Pytest),
+}
+
+impl Script<'_> {
+    fn name(self) -> String {
+        match self {
+            Self::File(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            Self::Pytest(_) => "pytest".to_owned(),
+        }
+    }
+}
+
 /// Copies `script` to the side's folder and runs it as `__main__`, with the application's folders on `sys.path`.
-pub(super) fn run(side: &mut Side, script: &Path, limit: Duration, progress: &dyn Progress) -> Result<Ran, Error> {
+pub(super) fn run(side: &mut Side, script: Script<'_>, limit: Duration, progress: &dyn Progress) -> Result<Ran, Error> {
     let cwd = side.fresh("cwd")?;
     let folder = side.fresh("script")?;
-    let copy = folder.join(script.file_name().unwrap_or_default());
     let runner = folder.join("packproof-smoke.py");
     let specification = folder.join("packproof-smoke.json");
-    fs::copy(script, &copy)?;
+    let results = folder.join("packproof-results");
     fs::write(&runner, SMOKE)?;
-    let spec = json!({"path": side.application, "script": copy});
+    fs::write(&results, "")?;
+    let mut end = fs::File::open(&results)?;
+    let nonce = super::smoke::nonce()?;
+    let mut spec = json!({"path": side.application, "results": results, "nonce": nonce});
+    match script {
+        Script::File(path) => {
+            let copy = folder.join(path.file_name().unwrap_or_default());
+            fs::copy(path, &copy)?;
+            spec["script"] = json!(copy);
+        }
+        Script::Pytest(pytest) => {
+            let mut copies = Vec::new();
+            for path in &pytest.paths {
+                let copy = folder.join(path.file_name().unwrap_or_default());
+                copy_all(path, &copy)?;
+                copies.push(copy);
+            }
+            // Brought along for the run: what the artifact itself holds comes first.
+            let brought = folder.join("packproof-pytest");
+            for (file, place) in &pytest.files {
+                let place = brought.join(place);
+                fs::create_dir_all(place.parent().unwrap_or(&brought))?;
+                fs::copy(file, place)?;
+            }
+            spec["pytest"] = json!(copies);
+            spec["plugins"] = json!([brought]);
+        }
+    }
     fs::write(&specification, serde_json::to_vec(&spec).map_err(std::io::Error::from)?)?;
     let (job, output) = side.python(&[&runner, &specification], cwd)?;
     let id = side.sandbox.run(job)?;
     let ending = side.finish(id, limit)?;
     progress.advance(1);
-    Ok(Ran { ending, output: side.normalise(&tail(&output, 40)) })
+    let mut said = String::new();
+    end.read_to_string(&mut said)?;
+    Ok(Ran { ending, came_to_its_end: said == nonce, output: side.normalise(&tail(&output, 40)) })
+}
+
+fn copy_all(from: &Path, to: &Path) -> Result<(), Error> {
+    let walk = walkdir::WalkDir::new(from).into_iter().filter_entry(|entry| entry.file_name() != "__pycache__");
+    for entry in walk.flatten() {
+        let place = match entry.path().strip_prefix(from) {
+            Ok(relative) if !relative.as_os_str().is_empty() => to.join(relative),
+            Ok(_) | Err(_) => to.to_owned(),
+        };
+        if entry.file_type().is_dir() {
+            fs::create_dir_all(place)?;
+        } else {
+            fs::copy(entry.path(), place)?;
+        }
+    }
+    Ok(())
 }
 
 /// The same exit status is not enough: a script that fails proves nothing.
-pub(super) fn compare(script: &Path, environment: Option<&Ran>, artifact: &Ran) -> (Script, Option<Difference>) {
-    let name = script.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let result = Script {
+pub(super) fn compare(script: Script<'_>, environment: Option<&Ran>, artifact: &Ran) -> (Told, Option<Difference>) {
+    let name = script.name();
+    let result = Told {
         name: name.clone(),
-        environment: environment.map_or_else(|| "not run here".to_owned(), |ran| ran.ending.to_string()),
-        artifact: artifact.ending.to_string(),
+        environment: environment.map_or_else(|| "not run here".to_owned(), Ran::describe),
+        artifact: artifact.describe(),
     };
-    let good = Ending::Exited(Exit::Code(0));
-    let (side, output) = match environment.filter(|ran| ran.ending != good) {
+    // What ends its process itself does so in both worlds.
+    let ends_alike =
+        environment.map_or(artifact.came_to_its_end, |ran| ran.came_to_its_end == artifact.came_to_its_end);
+    let (side, output) = match environment.filter(|ran| !ran.is_good()) {
         Some(environment) => ("environment", &environment.output),
-        None if artifact.ending == good => return (result, None),
+        None if artifact.is_good() && ends_alike => return (result, None),
         None => ("artifact", &artifact.output),
     };
     let difference = Difference {

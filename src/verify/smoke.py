@@ -28,16 +28,9 @@ def main():
     with open(sys.argv[1], encoding="utf-8") as file:
         spec = json.load(file)
     front(spec["path"])
-    if "script" in spec:
-        import runpy
-        sys.argv[:] = [spec["script"]]
-        runpy.run_path(spec["script"], run_name="__main__")
-        return
-    if "pytest" in spec:
-        # Behind everything, so that whatever the application brings itself comes first.
-        sys.path.extend(folder for folder in spec["plugins"] if folder not in sys.path)
-        import pytest
-        sys.exit(pytest.main(["-p", "no:cacheprovider", "-q", *spec["pytest"]]))
+    if "script" in spec or "pytest" in spec:
+        os.unlink(sys.argv[1])
+        return run_script(spec)
     # No application code has run yet: nothing of it sees the specification, or the name of the results' file.
     os.unlink(sys.argv[1])
     sys.argv[:] = [sys.argv[0]]
@@ -48,6 +41,27 @@ def main():
     sys.stderr.flush()
     # Threads that an import started, and whatever runs at exit, are not part of the comparison.
     os._exit(0)
+
+
+def run_script(spec):
+    """Says in `results` when the script has come to its end: what ends the process in the middle of an import has an
+    exit status of 0 as well."""
+    descriptor = os.open(spec["results"], os.O_WRONLY | os.O_CLOEXEC)
+    os.unlink(spec["results"])
+    try:
+        if "pytest" in spec:
+            # Behind everything, so that whatever the application brings itself comes first.
+            sys.path.extend(folder for folder in spec["plugins"] if folder not in sys.path)
+            sys.argv[:] = ["pytest"]
+            import pytest
+            sys.exit(int(pytest.main(["-p", "no:cacheprovider", "-q", *spec["pytest"]])))
+        import runpy
+        sys.argv[:] = [spec["script"]]
+        runpy.run_path(spec["script"], run_name="__main__")
+    except SystemExit:
+        os.write(descriptor, spec["nonce"].encode())
+        raise
+    os.write(descriptor, spec["nonce"].encode())
 
 
 class Watch:

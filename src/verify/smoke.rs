@@ -227,7 +227,8 @@ impl Reader {
     }
 }
 
-fn nonce() -> Result<String, Error> {
+/// Known to nobody but this process and the script that it starts.
+pub(super) fn nonce() -> Result<String, Error> {
     let mut bytes = [0_u8; 16];
     fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}")))

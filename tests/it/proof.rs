@@ -163,6 +163,7 @@ impl Fixture {
                 check("json", &["dumps"]),
             ],
             scripts: vec![self.path("project/smoke.py")],
+            pytest: None,
             starts: vec![StartProbe {
                 settings: Start {
                     name: "start".into(),
@@ -242,7 +243,7 @@ fn difference<'a>(proof: &'a Proof, kind: Kind, subject: &str) -> &'a packproof:
     proof
         .differences
         .iter()
-        .find(|it| it.kind == kind && it.subject == subject)
+        .find(|it| it.kind == kind && (it.subject == subject || it.also.iter().any(|also| also == subject)))
         .unwrap_or_else(|| panic!("{}", text(proof)))
 }
 
@@ -408,7 +409,11 @@ fn an_import_that_ends_the_process_or_forges_results_is_no_result() {
     assert_eq!((found.environment.as_str(), found.artifact.as_str()), ("imports", "did not come back: exit status 0"));
     assert!(found.output.as_ref().unwrap().contains("\"kind\": \"done\""));
     let others = proof.differences.iter().filter(|it| matches!(it.kind, Kind::Import | Kind::NoResult));
-    assert_eq!(others.map(|it| it.subject.as_str()).collect::<Vec<_>>(), ["shapes", "shapes.late"], "{}", text(&proof));
+    let subjects: Vec<_> = others.flat_map(|it| std::iter::once(&it.subject).chain(&it.also)).collect();
+    assert_eq!(subjects, ["shapes", "shapes.late"], "{}", text(&proof));
+    // The script ends with 0 in the middle of its first import.
+    let script = difference(&proof, Kind::Script, "smoke.py");
+    assert_eq!(script.artifact, "exit status 0, before it came to its end");
 }
 
 #[test]
