@@ -135,7 +135,8 @@ impl Shop {
         let out = self.root().join(format!("out-{number}/main"));
         fs::create_dir_all(out.parent().unwrap()).unwrap();
         let spec =
-            pipeline::pack_spec(&self.project, &self.plan, Choices { compression: Compression::Fast, threads: None });
+            pipeline::pack_spec(&self.project, &self.plan, Choices { compression: Compression::Fast, threads: None })
+                .unwrap();
         let artifact = pack::pack(&layout, &spec, &out, &Silent).unwrap().path;
         let mut wanted = verify_plan(&self.project, &self.plan, &artifact);
         if mutation.cause.0 != Kind::Start {
