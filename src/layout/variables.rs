@@ -52,7 +52,8 @@ fn replaced(text: &str, path: &str) -> String {
     let mut from = 0;
     for (at, _) in text.match_indices(path) {
         let (before, after) = (&text[..at], text[at + path.len()..].bytes().next());
-        let option = before.ends_with("-L") || before.ends_with("-I");
+        // `./PREFIX` is what Makefiles make of a prefix below DESTDIR.
+        let option = ["-L", "-I", "'."].iter().any(|option| before.ends_with(option));
         let inside = before.bytes().last().is_some_and(|byte| byte.is_ascii_alphanumeric() || b"_-./".contains(&byte));
         let longer = after.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
         if (option || !inside) && !longer {

@@ -13,6 +13,7 @@ mod native;
 mod oracle;
 mod proof;
 mod real;
+mod reproducible;
 mod site;
 mod support;
 mod survival;

@@ -11,6 +11,7 @@ mod bare;
 mod context;
 mod fresh_clone;
 mod interpreters;
+mod kills;
 #[path = "../it/support.rs"]
 #[expect(dead_code, reason = "shared with the tests of every run, which use more of it")]
 mod support;
@@ -19,6 +20,7 @@ mod support;
 const SWEEPS: &[&str] = &[
     "fresh-clone",
     "interpreters",
+    "kills",
     "numpy",
     "django",
     "fastapi",
