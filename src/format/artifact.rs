@@ -54,7 +54,10 @@ impl Artifact {
         }
         let mut unpacked = buffer(block.unpacked, "block")?;
         match zstd::bulk::decompress_to_buffer(&packed, &mut unpacked[..]) {
-            Ok(length) if length as u64 == block.unpacked => Ok(unpacked),
+            Ok(length) if length as u64 == block.unpacked => {
+                block.filter.decode(&mut unpacked);
+                Ok(unpacked)
+            }
             _ => Err(damaged),
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::wire::{Cursor, malformed, put_text, put_varint};
-use super::{ArchivePath, Digest, Error};
+use super::{ArchivePath, Digest, Error, Filter};
 
 const MAGIC: &[u8; 8] = b"pkpindx1";
 
@@ -23,6 +23,7 @@ pub struct Block {
     pub offset: u64,
     pub packed: u64,
     pub unpacked: u64,
+    pub filter: Filter,
     /// Of the packed bytes.
     pub digest: Digest,
 }
@@ -51,7 +52,7 @@ impl Index {
         let mut out = MAGIC.to_vec();
         put_varint(&mut out, self.blocks.len() as u64);
         for block in &self.blocks {
-            for value in [block.offset, block.packed, block.unpacked] {
+            for value in [block.offset, block.packed, block.unpacked, block.filter.number()] {
                 put_varint(&mut out, value);
             }
             out.extend_from_slice(block.digest.as_bytes());
@@ -84,9 +85,10 @@ impl Index {
         if cursor.bytes(MAGIC.len())? != MAGIC {
             return Err(malformed("it does not begin like one"));
         }
-        let blocks = list(&mut cursor, 19, |cursor| {
+        let blocks = list(&mut cursor, 20, |cursor| {
             let (offset, packed, unpacked) = (cursor.varint()?, cursor.varint()?, cursor.varint()?);
-            Ok(Block { offset, packed, unpacked, digest: cursor.digest()? })
+            let filter = Filter::from_number(cursor.varint()?).ok_or(malformed("a block's filter is not known"))?;
+            Ok(Block { offset, packed, unpacked, filter, digest: cursor.digest()? })
         })?;
         let mut folders: Vec<ArchivePath> = Vec::new();
         for _ in 0..cursor.count(3)? {

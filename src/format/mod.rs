@@ -8,6 +8,7 @@
 mod artifact;
 mod digest;
 mod error;
+mod filter;
 mod footer;
 mod index;
 mod manifest;
@@ -17,6 +18,7 @@ mod wire;
 pub use artifact::Artifact;
 pub use digest::Digest;
 pub use error::Error;
+pub use filter::Filter;
 pub use footer::{Footer, Part};
 pub use index::{Block, File, Index, Link, stays_inside};
 pub use manifest::{Manifest, Start, StartEntry, is_name};
@@ -25,5 +27,6 @@ pub use path::{ArchivePath, InvalidArchivePath};
 /// Written to footer and manifest. A launcher reads its own artifact only, the tool reads this version.
 pub const FORMAT_VERSION: u32 = 1;
 
-/// Name of the file in a tree's root that says that the tree is whole. It holds the payload digest and a line end.
+/// Name of the file in a tree's root that says that the tree is whole. It holds the payload digest, and what is
+/// known of the tree's way to the disk.
 pub const MARK: &str = ".packproof";

@@ -5,15 +5,16 @@ use std::collections::HashMap;
 use zstd::zstd_safe::CParameter;
 
 use super::kept::Kept;
-use super::survey::{Survey, Surveyed};
+use super::survey::{Kind, Survey, Surveyed};
 use super::{Compression, Error};
-use crate::format::Digest;
+use crate::format::{Digest, Filter};
 
 /// A block: numbers of files in the survey, one for each content, in the order of their bytes.
 #[derive(Debug, Default)]
 pub(super) struct Planned {
     pub(super) files: Vec<usize>,
     pub(super) size: u64,
+    pub(super) filter: Filter,
 }
 
 #[derive(Debug)]
@@ -35,7 +36,7 @@ impl Compression {
     fn parameters(self) -> (i32, u32) {
         match self {
             Self::Fast => (3, 22),
-            Self::Balanced => (11, 23),
+            Self::Balanced => (12, 23),
             Self::Small => (19, 24),
         }
     }
@@ -73,7 +74,7 @@ pub(super) fn plan(survey: &Survey<'_>, level: Compression) -> Plan {
             kind == Some(file.kind) && block.size + file.size <= most && (block.size < least || !is_border(file))
         });
         if !open {
-            blocks.push(Planned::default());
+            blocks.push(Planned { filter: filter(file.kind), ..Planned::default() });
         }
         kind = Some(file.kind);
         let number = blocks.len() - 1;
@@ -83,6 +84,13 @@ pub(super) fn plan(survey: &Survey<'_>, level: Compression) -> Plan {
         block.size += file.size;
     }
     Plan { blocks, places, level }
+}
+
+fn filter(kind: Kind) -> Filter {
+    match kind {
+        Kind::Code | Kind::Data => Filter::None,
+        Kind::Elf => Filter::X86,
+    }
 }
 
 /// About one file in a hundred, and never between a source and its bytecode.
@@ -101,6 +109,7 @@ impl Planned {
         for at in &self.files {
             unpacked.extend_from_slice(&survey.files[*at].read()?);
         }
+        self.filter.encode(&mut unpacked);
         let (level, window) = level.parameters();
         let mut compressor = zstd::bulk::Compressor::new(level).map_err(Error::Compress)?;
         compressor.set_parameter(CParameter::WindowLog(window)).map_err(Error::Compress)?;
@@ -115,6 +124,7 @@ impl Planned {
         let (number, window) = level.parameters();
         hasher.update(&number.to_le_bytes());
         hasher.update(&window.to_le_bytes());
+        hasher.update(format!("{:?}", self.filter).as_bytes());
         hasher.update(&zstd::zstd_safe::version_number().to_le_bytes());
         for at in &self.files {
             hasher.update(survey.files[*at].hash.as_bytes());

@@ -82,6 +82,7 @@ fn fill(
                 offset: part.offset,
                 packed: part.length,
                 unpacked: planned.size,
+                filter: planned.filter,
                 digest: packed.digest,
             });
         }

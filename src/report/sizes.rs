@@ -171,7 +171,7 @@ pub fn json(sizes: &Sizes) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::{ArchivePath, Block, Digest};
+    use crate::format::{ArchivePath, Block, Digest, Filter};
 
     #[test]
     fn owners_of_paths() {
@@ -202,7 +202,7 @@ mod tests {
             offset,
         };
         let index = Index {
-            blocks: vec![Block { offset: 0, packed: 50, unpacked: 100, digest: Digest::of(b"") }],
+            blocks: vec![Block { offset: 0, packed: 50, unpacked: 100, filter: Filter::None, digest: Digest::of(b"") }],
             files: vec![file("a.py", 60, 0), file("b.py", 60, 0), file("c.so", 40, 60)],
             ..Index::default()
         };
