@@ -31,21 +31,32 @@ pub(super) struct PackedBlock {
     pub(super) digest: Digest,
 }
 
+/// Of zstd.
+#[derive(Debug, Clone, Copy)]
+struct Parameters {
+    level: i32,
+    /// Logarithm of the bytes that are looked back on: no less than a block has, unless a single file is larger.
+    window: u32,
+    /// Logarithm of the places that are remembered. Each takes 4 bytes of memory in every thread.
+    chain: Option<u32>,
+}
+
 impl Compression {
-    /// zstd's level, and its window: a block is never larger, unless a single file is.
-    fn parameters(self) -> (i32, u32) {
+    fn parameters(self) -> Parameters {
         match self {
-            Self::Fast => (3, 22),
-            Self::Balanced => (12, 23),
-            Self::Small => (19, 24),
+            Self::Fast => Parameters { level: 3, window: 22, chain: None },
+            // The levels above it take twice as long for a thousandth.
+            Self::Balanced => Parameters { level: 11, window: 23, chain: None },
+            Self::Small => Parameters { level: 19, window: 24, chain: Some(25) },
         }
     }
 
     /// The block size that is aimed at. Half of it is the least, three halves the most.
     fn block_size(self) -> u64 {
         match self {
-            Self::Fast | Self::Balanced => 4 << 20,
-            Self::Small => 8 << 20,
+            Self::Fast => 4 << 20,
+            Self::Balanced => 8 << 20,
+            Self::Small => 16 << 20,
         }
     }
 }
@@ -110,9 +121,12 @@ impl Planned {
             unpacked.extend_from_slice(&survey.files[*at].read()?);
         }
         self.filter.encode(&mut unpacked);
-        let (level, window) = level.parameters();
+        let Parameters { level, window, chain } = level.parameters();
         let mut compressor = zstd::bulk::Compressor::new(level).map_err(Error::Compress)?;
         compressor.set_parameter(CParameter::WindowLog(window)).map_err(Error::Compress)?;
+        if let Some(chain) = chain {
+            compressor.set_parameter(CParameter::ChainLog(chain)).map_err(Error::Compress)?;
+        }
         let bytes = compressor.compress(&unpacked).map_err(Error::Compress)?;
         kept.put(&key, &bytes);
         Ok(PackedBlock { digest: Digest::of(&bytes), bytes })
@@ -121,10 +135,7 @@ impl Planned {
     /// Everything that the packed bytes depend on: contents in order, and the compressor.
     fn key(&self, survey: &Survey<'_>, level: Compression) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new();
-        let (number, window) = level.parameters();
-        hasher.update(&number.to_le_bytes());
-        hasher.update(&window.to_le_bytes());
-        hasher.update(format!("{:?}", self.filter).as_bytes());
+        hasher.update(format!("{:?} {:?} ", level.parameters(), self.filter).as_bytes());
         hasher.update(&zstd::zstd_safe::version_number().to_le_bytes());
         for at in &self.files {
             hasher.update(survey.files[*at].hash.as_bytes());
