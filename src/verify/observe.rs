@@ -24,6 +24,9 @@ pub(super) struct Observations {
 /// Whose contents the tool itself changes on the way.
 const CHANGED_ON_THE_WAY: [&str; 2] = ["_sysconfigdata", "__editable__"];
 
+/// Variables that the prover itself sets, as far as the sandbox asks for it.
+const OWN: [&str; 2] = ["PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED"];
+
 impl Observations {
     pub(super) fn of(checks: &[ImportCheck], smoke: &Smoke, which: Which) -> Self {
         let mut seen = Self::default();
@@ -89,7 +92,7 @@ impl Observations {
                 first(kind, subject, &lines.join("\n"));
             }
         }
-        for (name, value) in &inventory.child {
+        for (name, value) in inventory.child.iter().filter(|(name, _)| !OWN.contains(&name.as_str())) {
             first(Kind::ChildEnvironment, name, value);
         }
         let watched = [

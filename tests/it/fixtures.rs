@@ -160,7 +160,7 @@ fn the_agent_runner_is_built_and_proved() {
     let proof = proof_of(&artifact);
     assert_proved(&proof);
     assert_eq!(proof.start, Start::Passed);
-    assert_eq!(proof.scripts.len(), 2);
+    assert_eq!(proof.scripts.len(), 3);
     assert!(proof.imports.checked > 80);
     if proof.isolation.partial.is_none() {
         assert!(proof.isolation.hidden.contains(&folder), "{:?}", proof.isolation.hidden);

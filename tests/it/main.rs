@@ -1,5 +1,6 @@
 //! Integration tests: one binary, so that they link once.
 mod artifact;
+mod attestation;
 mod audit;
 mod bare;
 mod checks;

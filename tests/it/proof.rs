@@ -482,3 +482,69 @@ fn a_probe_that_fails_unpackaged_is_not_blamed_on_the_artifact() {
     assert_eq!(found.artifact, "not started");
     assert!(found.output.as_ref().unwrap().contains("no peer today"));
 }
+
+const SERVER: &str = r#"
+import os, signal, socket, sys
+kind, place = sys.argv[1:3]
+signal.signal(signal.SIGTERM, lambda *args: sys.exit(3))
+if kind == "echo":
+    print("read", sys.stdin.read().upper())
+    sys.exit(0)
+if kind == "regex":
+    print("worker", os.getpid(), "is up", flush=True)
+    signal.pause()
+if kind == "unix":
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(place)
+    server.listen()
+else:
+    server = socket.create_server(("127.0.0.1", int(place)))
+first = kind == "http"
+while True:
+    peer = server.accept()[0]
+    if kind == "http":
+        peer.recv(4096)
+        peer.sendall(b"HTTP/1.1 503 Wait\r\n\r\n" if first else b"HTTP/1.1 204 Good\r\n\r\n")
+        first = False
+    peer.close()
+"#;
+
+#[test]
+fn every_way_of_being_ready() {
+    let fixture = Fixture::new();
+    for place in ["project/main.py", "tree/app/main.py"] {
+        write(&fixture.path(place), SERVER);
+    }
+    let mut plan = fixture.plan(fixture.pack(""));
+    plan.imports.truncate(1);
+    plan.scripts.clear();
+    let base = plan.starts.pop().unwrap();
+    let probe = |kind: &str, place: &str, ready: Option<Ready>| {
+        let mut probe = base.clone();
+        probe.settings.name = kind.to_owned();
+        probe.settings.args = vec![kind.to_owned(), place.to_owned()];
+        (probe.settings.with, probe.settings.env) = (Vec::new(), Vec::new());
+        (probe.settings.ready, probe.settings.exit_code) = (ready, 3);
+        probe
+    };
+    let url = "http://127.0.0.1:{port}/health".to_owned();
+    plan.starts = vec![
+        probe("regex", "", Some(Ready::Regex(r"worker \d+ is up".into()))),
+        probe("tcp", "{port}", Some(Ready::Tcp("127.0.0.1:{port}".into()))),
+        probe("unix", "{tmp}/socket", Some(Ready::Unix("{tmp}/socket".into()))),
+        probe("http", "{port}", Some(Ready::Http { url, status: 204 })),
+        probe("echo", "", None),
+    ];
+    plan.starts[4].settings.stdin = Some("hello".into());
+    plan.starts[4].settings.output = Some("read HELLO".into());
+    plan.starts[4].settings.exit_code = 0;
+    let proof = prove(&plan, &Silent).unwrap();
+    assert!(proof.is_proved() && proof.start == Started::Passed, "{}", text(&proof));
+    assert_eq!(proof.probes.len(), 5);
+    assert_eq!(proof.run.artifact.as_ref().unwrap().processes, Some(1));
+
+    plan.starts[4].settings.output = Some("read hello".into());
+    plan.starts[4].settings.name = "second".into();
+    let proof = prove(&plan, &Silent).unwrap();
+    assert!(difference(&proof, Kind::Start, "second").environment.contains("does not match `read hello`"));
+}
