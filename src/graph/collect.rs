@@ -28,6 +28,7 @@ pub(super) struct Collector<'a> {
     bound: FxHashSet<&'a str>,
     pub(super) registers: FxHashSet<&'a str>,
     pub(super) patches: FxHashSet<(&'a str, &'a str)>,
+    elsewhere: Vec<&'a str>,
     /// What imports bind, wherever they stand.
     imported: FxHashSet<&'a str>,
     /// Local names of what the recognised idioms are made of: `import sys as _sys`, `from sys import path`.
@@ -66,6 +67,7 @@ impl<'a> Collector<'a> {
             bound: FxHashSet::default(),
             registers: FxHashSet::default(),
             patches: FxHashSet::default(),
+            elsewhere: Vec::new(),
             imported: FxHashSet::default(),
             aliases: FxHashMap::default(),
             seen: Seen::default(),
@@ -88,6 +90,9 @@ impl<'a> Collector<'a> {
             patches.map(|(local, attribute)| ((*local).into(), (*attribute).into())).collect();
         patches.sort_unstable();
         self.out.symbols.patches = patches;
+        let mut elsewhere: Vec<Box<str>> = self.elsewhere.iter().map(|name| Box::from(*name)).collect();
+        elsewhere.sort_unstable();
+        self.out.symbols.elsewhere = elsewhere.into();
         self.out.symbols.bound = bound;
         self.out.symbols.registers = registers;
         if let (Some(line), true) = (self.seen.path_read, self.seen.files) {
@@ -193,6 +198,9 @@ impl<'a> Collector<'a> {
         for (test, body) in std::iter::once(first).chain(clauses) {
             let truth = test.map_or(Truth::Always, |test| self.condition(test));
             match truth {
+                Truth::Never if matches!(self.scope, Scope::Module) => {
+                    super::elsewhere::names(body, &mut self.elsewhere);
+                }
                 Truth::Never => {}
                 Truth::TypeChecking => self.branch(ImportKind::TypeChecking, body),
                 Truth::Open => {

@@ -9,6 +9,7 @@ mod ask;
 mod build;
 mod collect;
 pub mod condition;
+mod elsewhere;
 mod links;
 mod names;
 mod owner;

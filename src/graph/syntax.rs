@@ -79,6 +79,8 @@ pub enum Names {
 pub struct Symbols {
     /// Sorted: names that any statement of the module may bind.
     pub(super) bound: Box<[Box<str>]>,
+    /// Sorted: names that it binds on another platform or version alone.
+    pub(super) elsewhere: Box<[Box<str>]>,
     /// Places in [`Syntax::imports`] of `from x import *` in module scope.
     pub(super) stars: Vec<u32>,
     pub(super) all: Option<All>,
@@ -105,6 +107,11 @@ impl Symbols {
     /// Where `sys.path` is changed.
     pub fn changes_path(&self) -> Option<u32> {
         self.changes_path
+    }
+
+    /// Whether another platform or version has `name` there.
+    pub fn has_elsewhere(&self, name: &str) -> bool {
+        self.elsewhere.binary_search_by(|known| (**known).cmp(name)).is_ok()
     }
 
     /// Why names beyond the table may exist.

@@ -150,6 +150,15 @@ fn tool(site: &Site, arguments: &[&str]) -> (i32, String) {
 }
 
 #[test]
+fn a_function_for_another_platform_is_not_called_on_this_one() {
+    let eggs = "def peek():\n    from ctypes import byref, windll\n";
+    let site = Site::new().with("eggs", "1.0", "", &[("eggs.py", eggs)]);
+    assert_eq!(told(&site.audit(&[("app.py", "import eggs\n")])), [""; 0]);
+    let report = site.audit(&[("app.py", "from ctypes import windll\n")]);
+    assert_eq!(told(&report), ["error missing-name ctypes"]);
+}
+
+#[test]
 fn a_whole_environment_without_an_application() {
     let site = Site::new()
         .with("spool", "1.0", "", &[("spool.py", FILE)])

@@ -4,6 +4,7 @@
 //! Kth on (K from 1), `1/1` all of them; `.ci/run` takes another shard each day. What came out stands in `docs/`.
 
 mod applications;
+mod audits;
 #[path = "../it/bare.rs"]
 mod bare;
 #[path = "../it/context.rs"]
@@ -32,6 +33,7 @@ const SWEEPS: &[&str] = &[
     "boto3",
     "opentelemetry",
     "langchain",
+    "audits",
 ];
 
 /// Whether this run is to do the sweep `name`; says so where it is not.

@@ -18,8 +18,14 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
         if sink.is_explained(import) || (severity == Severity::Warning && is_own(context, import, target)) {
             continue;
         }
-        let lacking: Vec<_> =
-            names.iter().map(|name| &**name).filter(|name| graph.lookup(target, name) == Lookup::NotBound).collect();
+        // A function for another platform, which is not called on this one.
+        let is_foreign =
+            |name: &&str| severity == Severity::Warning && graph.module(target).symbols.has_elsewhere(name);
+        let lacking: Vec<_> = names
+            .iter()
+            .map(|name| &**name)
+            .filter(|name| graph.lookup(target, name) == Lookup::NotBound && !is_foreign(name))
+            .collect();
         if !lacking.is_empty() {
             by_module.entry((severity, target)).or_default().push((import, lacking));
         }
