@@ -257,3 +257,44 @@ fn hostile_sources_end_in_a_result() {
     let error = syntax::read("x = 1\ny = (\n", &target, false).unwrap_err();
     assert!(error.line >= 2, "{error:?}");
 }
+
+/// A source that uses most of the grammar, with bytes changed, cut out and doubled at random: some result, each time.
+#[test]
+fn mutated_sources_end_in_a_result() {
+    let source = "import a.b as c\nfrom ..d import (e, f as g)\n__all__ = ['x'] + e.__all__\nif sys.version_info >= (3, 8):\n    def h(i: int = 1, *j, k=lambda: 0, **l) -> 'm':\n        global n\n        n = [o for p in q if (r := p)]\nelse:\n    class S(T, metaclass=U):\n        v: int\n        w = f'{x!r:>{y}}'\ntry:\n    import z\nexcept* (A, B) as error:\n    raise C from error\nmatch D:\n    case {'e': [F, *G], **H} if I: pass\nsys.modules[__name__] = J\nasync def K():\n    async with L as M, N: await O\n    yield\nimport_module(f'{__name__}.p', package=__package__)\n@decorator\ndef __getattr__(name): ...\n";
+    let target = Arc::new(Target {
+        version: [3, 12, 1],
+        platform: "linux".to_owned(),
+        os_name: "posix".to_owned(),
+        system: "Linux".to_owned(),
+    });
+    assert!(syntax::read(source, &target, false).is_ok());
+    // A xorshift generator: the same mutations in every run.
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % below as u64) as usize
+    };
+    let alphabet = b"()[]{}:=,.*'\"\\\n\t #@!%&|~^<>0aif_\xc3\xa4\0";
+    let mut parsed = 0;
+    for _ in 0..4_000 {
+        let mut bytes = source.as_bytes().to_vec();
+        for _ in 0..=random(4) {
+            let at = random(bytes.len());
+            match random(3) {
+                0 => bytes[at] = alphabet[random(alphabet.len())],
+                1 => drop(bytes.drain(at..(at + random(20)).min(bytes.len()))),
+                _ => {
+                    let piece = bytes[at..(at + random(40)).min(bytes.len())].to_vec();
+                    let to = random(bytes.len());
+                    drop(bytes.splice(to..to, piece));
+                }
+            }
+        }
+        let Ok(text) = super::source::decode(bytes) else { continue };
+        parsed += u32::from(syntax::read(&text, &target, false).is_ok());
+    }
+    assert!(parsed > 100, "{parsed} of the mutations were still Python");
+}

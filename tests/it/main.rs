@@ -8,6 +8,7 @@ mod cli;
 mod context;
 mod fixtures;
 mod graph;
+mod hostile;
 mod launcher;
 mod mutations;
 mod native;
