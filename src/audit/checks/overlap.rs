@@ -3,20 +3,22 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use rustc_hash::FxHashMap;
+
 use super::super::place::title;
 use super::super::{Context, FAR, Finding, Severity, Sink};
 use crate::environment::{Distribution, RecordEntry};
 
 pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
-    let mut owners: BTreeMap<PathBuf, (&Distribution, &RecordEntry)> = BTreeMap::new();
+    let mut owners: FxHashMap<PathBuf, (&Distribution, &RecordEntry)> = FxHashMap::default();
     let mut clashes: BTreeMap<(&str, &str), Vec<Clash<'_>>> = BTreeMap::new();
     for dist in &context.environment.distributions {
         for entry in dist.files.iter().filter(|entry| counts(&entry.path)) {
             match owners.entry(dist.site.join(&entry.path)) {
-                std::collections::btree_map::Entry::Vacant(vacant) => {
+                std::collections::hash_map::Entry::Vacant(vacant) => {
                     vacant.insert((dist, entry));
                 }
-                std::collections::btree_map::Entry::Occupied(occupied) => {
+                std::collections::hash_map::Entry::Occupied(occupied) => {
                     let (first, its) = *occupied.get();
                     if its.hash != entry.hash && first.name != dist.name {
                         let clash = Clash { file: occupied.key().clone(), first, its, second: dist, entry };

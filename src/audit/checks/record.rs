@@ -1,9 +1,10 @@
 //! `record-mismatch`: a file of a reached distribution is missing, or not what its RECORD says.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
+use rustc_hash::FxHashSet;
 
 use super::super::place::title;
 use super::super::{Context, FAR, Finding, Severity, Sink};
@@ -11,7 +12,7 @@ use crate::environment::Distribution;
 use crate::environment::record::{self, Mismatch};
 
 pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
-    let reached: BTreeSet<&Path> = context.graph.modules().filter_map(|(_, module)| module.file.as_deref()).collect();
+    let reached: FxHashSet<&Path> = context.graph.modules().filter_map(|(_, module)| module.file.as_deref()).collect();
     let overlaps = listed_twice(context);
     let files: Vec<_> = context
         .environment
@@ -74,9 +75,9 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
 type Wrong<'a> = (&'a Distribution, Vec<(PathBuf, Mismatch)>);
 
 /// Which of two distributions a file belongs to is `distribution-overlap`'s to tell.
-fn listed_twice(context: &Context<'_>) -> BTreeSet<PathBuf> {
-    let mut seen = BTreeSet::new();
-    let mut twice = BTreeSet::new();
+fn listed_twice(context: &Context<'_>) -> FxHashSet<PathBuf> {
+    let mut seen = FxHashSet::default();
+    let mut twice = FxHashSet::default();
     for dist in &context.environment.distributions {
         for file in dist.files.iter().filter_map(|entry| record::file(dist, entry)) {
             if !seen.insert(file.clone()) {
