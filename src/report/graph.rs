@@ -177,6 +177,8 @@ impl<'a> View<'a> {
             file: module.file.as_deref().map(|file| self.places.file(file)),
             reach: self.graph.reach(id),
             distance: self.graph.distance(id),
+            computed: &module.computed,
+            searches_path: module.probe.as_ref().map(|probe| probe.line),
         }
     }
 
@@ -222,6 +224,12 @@ struct ModuleRow<'a> {
     file: Option<String>,
     reach: Reach,
     distance: u32,
+    /// Lines of imports whose module is computed when it runs.
+    #[serde(skip_serializing_if = "<[u32]>::is_empty")]
+    computed: &'a [u32],
+    /// The line where it looks through `sys.path` itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    searches_path: Option<u32>,
 }
 
 #[derive(Serialize)]

@@ -38,12 +38,16 @@ impl<'a> Asker<'a> {
         }
         let distribution =
             DistName::new(asked).ok().filter(|name| self.environment.distribution(name.as_str()).is_some());
-        let parts: Vec<Why> = self
-            .graph
-            .find(asked)
+        let module = self.graph.find(asked);
+        let parts: Vec<Why> = module
             .map(|id| self.module(id))
             .into_iter()
-            .chain(distribution.map(|name| self.distribution(&name)))
+            .chain(distribution.map(|name| {
+                let origin = Origin::Distribution(name.clone());
+                let same =
+                    module.is_some_and(|id| self.graph.chains_to_module(id) == self.graph.chains_to_origin(&origin));
+                self.distribution(&name, !same)
+            }))
             .collect();
         if parts.is_empty() {
             let text = format!(
@@ -93,14 +97,17 @@ impl<'a> Asker<'a> {
         Why { text, gets_in: !chains.is_empty() }
     }
 
-    fn distribution(&self, name: &DistName) -> Why {
+    /// A module of the same name may have shown the chains already.
+    fn distribution(&self, name: &DistName, shows_chains: bool) -> Why {
         let title = self.environment.distribution(name.as_str()).map_or_else(|| name.to_string(), title);
         let chains = self.graph.chains_to_origin(&Origin::Distribution(name.clone()));
         let mut text = match chains.first() {
             Some(best) => format!("the distribution {title} gets in, {}\n", words(best.reach)),
             None => format!("no import that is reached needs the distribution {title}\n"),
         };
-        self.chains(&mut text, &chains);
+        if shows_chains {
+            self.chains(&mut text, &chains);
+        }
         let imported: Vec<DistName> = self
             .graph
             .modules()

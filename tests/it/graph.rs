@@ -63,7 +63,7 @@ fn a_tree_by_distribution_and_by_module() {
 
 #[test]
 fn the_graph_as_json_has_a_schema() {
-    let app = [("app.py", "from eggs import a\nfrom eggs import gone\nimport absent\n")];
+    let app = [("app.py", "from eggs import a\nfrom eggs import gone\nimport absent\n__import__(a)\n")];
     let site = Site::new().with("eggs", "1.0", "", &[("eggs.py", "a = 1\n")]);
     let (environment, graph) = site.graph(Asking::Static, &app, &Hooks::default());
     let json = View::of("app", &environment, &graph).json();
@@ -124,6 +124,9 @@ fn the_graph_as_json_has_a_schema() {
       ],
       "modules": [
         {
+          "computed": [
+            4
+          ],
           "distance": 0,
           "file": "app.py",
           "kind": "single-file",
@@ -173,9 +176,6 @@ fn by_which_way_something_gets_in() {
       eggs/__init__.py:3: guarded import of `spam`
 
     the distribution spam 1.0 gets in, by guarded or dynamic imports alone
-
-      app.py:2: unconditional import of `eggs`
-      eggs/__init__.py:3: guarded import of `spam`
 
     ## ham.core:cook: in
     `cook` of `ham.core`, which has it
