@@ -21,6 +21,7 @@ mod interpreter;
 mod libraries;
 mod pathfile;
 mod record;
+mod roots;
 mod seeds;
 mod startup;
 mod variables;
@@ -171,6 +172,7 @@ pub fn plan(config: &Config, environment: &Environment, reached: &Reached) -> Re
     let entry = startup::add(&mut builder, config, facts, &places)?;
     bytecode::add(&mut builder, facts)?;
     let native = libraries::add(&mut builder, config, facts, &interpreter, reached)?;
+    roots::add(&mut builder, facts, &native.closure)?;
 
     Ok(Planned { layout: builder.finish(), interpreter, entry, places: places.all().to_vec(), left_out, native })
 }

@@ -14,6 +14,8 @@ with open("/proc/self/maps") as maps:
 print(json.dumps({
     "tls": ssl.OPENSSL_VERSION,
     "context": ssl.create_default_context().check_hostname,
+    "roots": len(ssl.create_default_context().get_ca_certs()),
+    "bundle": ssl.get_default_verify_paths().cafile,
     "sql": sqlite3.connect(":memory:").execute("select 6 * 7").fetchone()[0],
     "callback": ctypes.CFUNCTYPE(ctypes.c_int)(lambda: 7)(),
     "packed": [bz2.decompress(bz2.compress(b"a")).decode(), lzma.decompress(lzma.compress(b"b")).decode()],

@@ -58,6 +58,17 @@ fn runs_on_glibc_alone(python: &str) {
     let policy = packproof::native::Policy::built_in();
     assert!(foreign.iter().all(|path| policy.is_c_library(path.rsplit('/').next().unwrap())), "{foreign:?}");
 
+    // The certificates of a system that has them elsewhere than the build machine.
+    assert_eq!((&found["roots"], &found["bundle"]), (&0.into(), &Value::Null), "{found:#}");
+    let pip = packproof::environment::Facts::ask(&crate::support::python().executable).unwrap().purelib.join("pip");
+    let bundle = root.join("etc/pki/tls/certs/ca-bundle.crt");
+    fs::create_dir_all(bundle.parent().unwrap()).unwrap();
+    fs::copy(pip.join("_vendor/certifi/cacert.pem"), &bundle).unwrap();
+    let output = run_in(&root, &artifact, &[], &[]).unwrap();
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(found["roots"].as_u64().unwrap() > 50, "{found:#}");
+    assert_eq!(found["bundle"], "/etc/pki/tls/certs/ca-bundle.crt");
+
     // An older C library is told in one line, before anything is unpacked.
     for folder in ["lib64", "lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"] {
         let library = root.join(folder).join("libc.so.6");
