@@ -127,7 +127,7 @@ impl Resolver<'_> {
                 interpreter: raw.runner.interpreter.unwrap_or(true),
                 strip: raw.runner.strip,
             },
-            environment: self.environment(raw.environment, overrides)?,
+            environment: self.environment(raw.environment, &raw.python, overrides)?,
             audit,
             licenses: self.licenses(raw.licenses)?,
             smoke: self.smoke(&raw.smoke)?,
@@ -195,7 +195,21 @@ impl Resolver<'_> {
         check(&name).ok_or(Error::Name { name, rule })
     }
 
-    fn environment(&self, raw: raw::Environment, overrides: &Overrides) -> Result<EnvironmentSource, Error> {
+    fn environment(
+        &self,
+        raw: raw::Environment,
+        python: &raw::Python,
+        overrides: &Overrides,
+    ) -> Result<EnvironmentSource, Error> {
+        if let Some(distribution) =
+            python.distribution.as_ref().filter(|_| raw.lock.is_none() || overrides.python.is_some())
+        {
+            return Err(self.file.invalid(
+                distribution.span(),
+                "a distribution is what an environment is made with, and needs `[environment] lock`; an environment that \
+                 is there brings its own interpreter",
+            ));
+        }
         if let Some(python) = &overrides.python {
             // Absolute, but with its links: what `bin/python` of a virtual environment leads to is another interpreter.
             let python =
@@ -227,6 +241,7 @@ impl Resolver<'_> {
                         }
                     })
                     .transpose()?,
+                distribution: python.distribution.as_ref().map(|path| self.inside(path)).transpose()?,
                 editable: self.folders(&raw.editable)?,
                 allow_sdist: raw
                     .allow_sdist
@@ -420,6 +435,7 @@ mod tests {
             ("[runner]\nentry='m'\n[environment]\nlock='l'\npython='p'\n", "exclude each other"),
             ("[runner]\nentry='m'\n[start]\nstop='SIGFOO'\n[environment]\npython='p'\n", "SIGTERM"),
             ("[runner]\nentry='m'\n[environment]\npython='p'\n[licenses]\nallow=['GPLish']\n", "line 6"),
+            ("[runner]\nentry='m'\n[python]\ndistribution='d'\n[environment]\npython='p'\n", "`[environment] lock`"),
             ("[runner]\nentry='m'\n[audit]\nallow=[{code='a',subject='b',reason=' '}]\n", "line 4"),
         ];
         for (text, wanted) in cases {

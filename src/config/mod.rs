@@ -111,6 +111,8 @@ pub struct Lock {
     pub python_version: Option<String>,
     /// Project folders that are installed editable.
     pub editable: Vec<PathBuf>,
+    /// `[python] distribution`: a folder, or an archive.
+    pub distribution: Option<PathBuf>,
     pub allow_sdist: Vec<DistName>,
     /// Index URLs; empty: the installer's own.
     pub indexes: Option<Vec<String>>,

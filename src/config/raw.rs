@@ -12,6 +12,7 @@ use super::{Collector, Strip};
 pub(super) struct Raw {
     pub(super) runner: Runner,
     pub(super) environment: Environment,
+    pub(super) python: Python,
     pub(super) audit: Audit,
     pub(super) licenses: Licenses,
     pub(super) smoke: Smoke,
@@ -37,6 +38,12 @@ pub(super) struct Runner {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct Startup {
     pub(super) gc: Collector,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Python {
+    pub(super) distribution: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

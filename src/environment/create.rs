@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use fs_err as fs;
 
 use super::lock::{LockFile, Requirement};
-use super::{Environment, Error, Facts, Note, find};
+use super::{Environment, Error, Facts, Note, find, standalone};
 use crate::cache;
 use crate::config::Lock;
 use crate::progress::Progress;
@@ -23,7 +23,14 @@ pub fn from_lock(lock: &Lock, progress: &dyn Progress) -> Result<Environment, Er
     let text = str::from_utf8(&bytes).map_err(|error| unreadable(io::Error::new(io::ErrorKind::InvalidData, error)))?;
     let parsed = LockFile::parse(&lock.path, text)?;
 
-    let base = find::interpreter(lock.python_version.as_deref())?;
+    let base = match &lock.distribution {
+        Some(distribution) => standalone::open(distribution)?,
+        None => find::interpreter(lock.python_version.as_deref())?,
+    };
+    if let Some(wanted) = lock.python_version.as_ref().filter(|wanted| !find::satisfies(&base.version_string(), wanted))
+    {
+        return Err(Error::VersionNotFound { wanted: wanted.clone() });
+    }
     let installer = Installer::find(&base);
     let cache = cache::root().ok_or_else(|| Error::NotFound {
         looked: "the environment needs a cache folder, and neither PACKPROOF_TOOL_CACHE, XDG_CACHE_HOME nor HOME is \

@@ -44,7 +44,7 @@ pub fn interpreter(wanted: Option<&str>) -> Result<Facts, Error> {
 }
 
 /// Whether `3.11.7` is a `3.11`.
-fn satisfies(version: &str, wanted: &str) -> bool {
+pub(super) fn satisfies(version: &str, wanted: &str) -> bool {
     version.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 

@@ -11,6 +11,7 @@ pub mod find;
 mod lock;
 pub mod record;
 pub mod requirements;
+mod standalone;
 
 use std::path::{Path, PathBuf};
 

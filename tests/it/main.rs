@@ -15,6 +15,7 @@ mod native;
 mod oracle;
 mod proof;
 mod real;
+mod relocatable;
 mod reproducible;
 mod site;
 mod support;

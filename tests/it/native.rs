@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::bare::{bare_root, run_in};
 use crate::context::TestContext;
+use crate::relocatable::relocatable;
 use crate::support::{finish, skipped};
 
 /// Every module of the standard library that has a shared library behind it.
@@ -322,4 +323,47 @@ fn the_bill_of_materials_is_valid_and_whole() {
     assert!(
         edges("interpreter").contains("lib/libssl.so.3") && edges("lib/libssl.so.3").contains("lib/libcrypto.so.3")
     );
+}
+
+/// The environment is made with an interpreter that comes as an archive, and the artifact holds that one.
+#[test]
+fn a_python_that_comes_as_an_archive() {
+    let python = &crate::support::python().executable;
+    if !packproof::environment::Facts::ask(python).unwrap().base_prefix.join("lib/pkgconfig").exists() {
+        return skipped("a python3 on PATH with an installation of its own");
+    }
+    let context = TestContext::new();
+    let installed = relocatable(python, &context.at("unpacked/python"));
+    let packed = Command::new("tar")
+        .arg("-cf")
+        .arg(context.at("python.tar"))
+        .arg("-C")
+        .arg(context.at("unpacked"))
+        .arg("python")
+        .status();
+    assert!(packed.unwrap().success());
+    let project = context.fixture("rescued");
+    let configuration = fs::read_to_string(project.join("packproof.toml")).unwrap();
+    fs::write(project.join("packproof.toml"), format!("{configuration}\n[python]\ndistribution = \"../python.tar\"\n"))
+        .unwrap();
+    fs::write(
+        project.join("app.py"),
+        "import bookkeeping, sys, sysconfig\nprint(sysconfig.get_config_var('LIBDIR'), sys.prefix)\n",
+    )
+    .unwrap();
+    fs::remove_dir_all(context.at("unpacked")).unwrap();
+    let cache = context.at("tools");
+    let output =
+        context.command(&["build", "rescued", "-o", "out/app"]).env("PACKPROOF_TOOL_CACHE", &cache).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stdout));
+    // Neither where it was made nor where it was unpacked is needed.
+    assert!(!installed.exists());
+    fs::remove_dir_all(&cache).unwrap();
+    let output = finish(Command::new(context.at("out/app")).env_clear().env("PACKPROOF_CACHE", context.at("cache")));
+    let told = String::from_utf8(output.stdout).unwrap();
+    let (lib, prefix) =
+        told.trim().split_once(' ').unwrap_or_else(|| panic!("{told}{}", String::from_utf8_lossy(&output.stderr)));
+    assert_eq!(lib, format!("{prefix}/lib"));
+    assert!(prefix.starts_with(context.at("cache").to_str().unwrap()), "{prefix}");
 }

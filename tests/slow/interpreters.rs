@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use fs_err as fs;
-use packproof::native::relocate::{self, Tag};
 use serde_json::Value;
 
 use crate::bare::{bare_root, run_in};
 use crate::context::TestContext;
+use crate::relocatable::relocatable;
 use crate::{support, turn};
 
 const MAIN: &str = include_str!("../it/libraries.py");
@@ -57,8 +57,8 @@ const KINDS: &[Kind] = &[
     ("pyenv, system's packages", |context| venv(context, &pyenv("3.10")?, &["--system-site-packages"])),
     ("virtualenv", |context| by_tool(context, "virtualenv", &["-m", "virtualenv", "-q"])),
     ("uv", |context| by_tool(context, "uv", &["-m", "uv", "venv", "-q"])),
-    ("relocatable", |context| venv(context, &relocatable(context, "python", "lib")?, &[])),
-    ("relocatable, no environment", |context| relocatable(context, "python", "lib")),
+    ("relocatable", |context| venv(context, &relocatable_python(context, "python")?, &[])),
+    ("relocatable, no environment", |context| relocatable_python(context, "python")),
     ("conda-like", |context| conda_like(context)),
 ];
 
@@ -98,31 +98,13 @@ fn by_tool(context: &TestContext, tool: &str, arguments: &[&str]) -> Option<Path
     Some(folder.join("bin/python"))
 }
 
-/// As python-build-standalone lays one out: an installation whose run paths are relative.
-fn relocatable(context: &TestContext, name: &str, libraries: &str) -> Option<PathBuf> {
-    let python = pyenv("3.12")?;
-    let from = python.parent()?.parent()?;
-    let to = context.at(name);
-    run(Command::new("cp").arg("-r").arg(from).arg(&to));
-    let relocate = |file: &Path, to: &str| {
-        let mut bytes = fs::read(file).unwrap();
-        relocate::set_run_path(&mut bytes, &[to.to_owned()], Tag::Keep).unwrap();
-        fs::remove_file(file).unwrap();
-        support::write_executable(file, &bytes);
-    };
-    relocate(&to.join("bin/python3.12"), &format!("$ORIGIN/../{libraries}"));
-    for module in fs::read_dir(to.join("lib/python3.12/lib-dynload")).unwrap() {
-        relocate(&module.unwrap().path(), &format!("$ORIGIN/../../../{libraries}"));
-    }
-    let data = to.join("lib/python3.12/_sysconfigdata__linux_x86_64-linux-gnu.py");
-    let text = fs::read_to_string(&data).unwrap().replace(&*from.to_string_lossy(), "/install");
-    fs::write(data, text).unwrap();
-    Some(to.join("bin/python3.12"))
+fn relocatable_python(context: &TestContext, name: &str) -> Option<PathBuf> {
+    Some(relocatable(&pyenv("3.12")?, &context.at(name)))
 }
 
 /// A prefix that brings its own libraries, and is no virtual environment.
 fn conda_like(context: &TestContext) -> Option<PathBuf> {
-    let python = relocatable(context, "env", "lib")?;
+    let python = relocatable_python(context, "env")?;
     let lib = context.at("env/lib");
     let loader = fs::canonicalize("/lib64/ld-linux-x86-64.so.2").unwrap();
     for name in ["libssl.so.3", "libcrypto.so.3", "libffi.so.8", "libsqlite3.so.0"] {

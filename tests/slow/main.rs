@@ -13,6 +13,8 @@ mod context;
 mod fresh_clone;
 mod interpreters;
 mod kills;
+#[path = "../it/relocatable.rs"]
+mod relocatable;
 #[path = "../it/support.rs"]
 #[expect(dead_code, reason = "shared with the tests of every run, which use more of it")]
 mod support;
