@@ -10,6 +10,7 @@ use crate::cache;
 use crate::config::{Entry, EnvironmentSource};
 use crate::graph::{self, Edge, Module, Names};
 use crate::layout::{Planned, Source};
+use crate::native::{Closure, Why};
 use crate::verify::{self, ApplicationFolder, EntryPoint, ImportCheck, Limits, Pytest, StartProbe, World};
 
 /// `tool` is the packproof binary, which the sandbox is made of.
@@ -42,10 +43,28 @@ pub fn proof_plan(project: &Project, planned: &Planned, artifact: &Path, tool: &
             .map(|settings| StartProbe { settings: settings.clone(), unpackaged: unpackaged(&config.runner.entry) })
             .collect(),
         distributions: distributions.collect(),
+        libraries: libraries(&planned.native.closure),
         inputs: inputs(project),
         limits: Limits::default(),
         scratch: None,
     }
+}
+
+fn libraries(closure: &Closure) -> verify::Libraries {
+    let file_name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let packed = closure.packed.iter().flat_map(|(name, library)| [Some(name.clone()), file_name(&library.file)]);
+    let stated = closure.from_system.iter().filter_map(|(name, left)| match &left.why {
+        Why::License(license) => {
+            let needed_by: Vec<&str> =
+                left.needed_by.iter().map(|place| place.rsplit('/').next().unwrap_or(place)).collect();
+            Some(format!(
+                "`{name}` is not packed, being {license}: {} can be imported only where the system has it",
+                needed_by.join(", ")
+            ))
+        }
+        Why::Policy(_) | Why::NotImported(_) | Why::Drivers | Why::Floor | Why::Program => None,
+    });
+    verify::Libraries { packed: packed.flatten().collect(), stated: stated.collect() }
 }
 
 /// pytest is brought along from the environment, with what it requires there; the artifact need not hold it.

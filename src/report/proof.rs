@@ -89,6 +89,9 @@ fn write(proof: &Proof, f: &mut String) -> std::fmt::Result {
         write!(f, "; from the system beside the C library: {}", names.join(", "))?;
     }
     writeln!(f)?;
+    for stated in &escape.stated {
+        writeln!(f, "  stated     {stated}")?;
+    }
     match &proof.isolation.partial {
         None => writeln!(f, "  isolation  full, {} paths hidden", proof.isolation.hidden.len())?,
         Some(reason) => writeln!(f, "  isolation  partial: {reason}")?,

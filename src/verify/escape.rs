@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::expected::Expected;
 use super::outcome::Inventory;
+use super::plan::Libraries;
 use super::proof::{Difference, Escape, Kind};
 use super::sandbox::is_system;
 use crate::native::Policy;
@@ -15,6 +16,7 @@ pub(super) struct Bounds<'a> {
     pub scratch: &'a Path,
     /// Must not have been reached, whatever else holds.
     pub hidden: &'a BTreeSet<PathBuf>,
+    pub libraries: &'a Libraries,
 }
 
 impl Bounds<'_> {
@@ -53,7 +55,16 @@ pub(super) fn check(inventories: &[Inventory], bounds: &Bounds<'_>, expected: &E
             if own(path) || policy.is_system_data(file) || file.starts_with("/memfd:") || file.starts_with("/SYSV") {
                 continue;
             }
-            if is_system(path) && !bounds.is_hidden(path) {
+            if bounds.libraries.packed.contains(file_name(file)) {
+                // It works here because this machine has one too.
+                found.push(
+                    Kind::Escape,
+                    file_name(file),
+                    "/proc/self/maps",
+                    "is the build machine's",
+                    &format!("`{file}`, in place of the one that the artifact should bring"),
+                );
+            } else if is_system(path) && !bounds.is_hidden(path) {
                 system.insert(file.clone());
             } else {
                 found.escaped(file, "/proc/self/maps", file);
@@ -63,6 +74,7 @@ pub(super) fn check(inventories: &[Inventory], bounds: &Bounds<'_>, expected: &E
         escape.modules = escape.modules.max(inventory.files.len());
     }
     escape.mapped_files = mapped_files.len();
+    escape.stated.clone_from(&bounds.libraries.stated);
     escape.unlisted = system.iter().filter(|path| policy.left_to_system(file_name(path)).is_none()).cloned().collect();
     escape.system_libraries = system.into_iter().collect();
     (escape, found.differences)
@@ -161,7 +173,7 @@ mod tests {
             ..Inventory::default()
         };
         let hidden = BTreeSet::from([PathBuf::from("/usr/lib/python3")]);
-        let bounds = Bounds { scratch: Path::new("/s"), hidden: &hidden };
+        let bounds = Bounds { scratch: Path::new("/s"), hidden: &hidden, libraries: &Libraries::default() };
         let (escape, differences) = check(&[inventory], &bounds, &Expected::default());
         let subjects: Vec<&str> = differences.iter().map(|difference| difference.subject.as_str()).collect();
         assert_eq!(subjects, ["b", "/home/me/src", "/opt/py/lib/libpython3.11.so.1.0", "/usr/lib/python3/x.so"]);
@@ -179,7 +191,7 @@ mod tests {
             ..Inventory::default()
         };
         let hidden = BTreeSet::from([PathBuf::from("/home/me/.venv")]);
-        let bounds = Bounds { scratch: Path::new("/s"), hidden: &hidden };
+        let bounds = Bounds { scratch: Path::new("/s"), hidden: &hidden, libraries: &Libraries::default() };
         let (escape, differences) = check(&[inventory], &bounds, &Expected::default());
         let subjects: Vec<&str> = differences.iter().map(|difference| difference.subject.as_str()).collect();
         assert_eq!(subjects, ["/home/me/.venv/x", "/srv/data", "/home/me/.venv/bin/python", "example.org"]);
@@ -191,7 +203,7 @@ mod tests {
     fn an_environment_that_calls_itself_the_tree_is_no_tree() {
         let inventory = Inventory { prefix: "/home/me/.venv".into(), ..Inventory::default() };
         let hidden = BTreeSet::from([PathBuf::from("/home/me/.venv")]);
-        let bounds = Bounds { scratch: Path::new("/s"), hidden: &hidden };
+        let bounds = Bounds { scratch: Path::new("/s"), hidden: &hidden, libraries: &Libraries::default() };
         let (_, differences) = check(&[inventory], &bounds, &Expected::default());
         assert_eq!(differences[0].subject, "sys.prefix");
     }

@@ -33,7 +33,7 @@ pub use expected::Expected;
 use fs_err as fs;
 use observe::Observations;
 use pair::Pair;
-pub use plan::{ApplicationFolder, EntryPoint, ImportCheck, Limits, Plan, Pytest, StartProbe, World};
+pub use plan::{ApplicationFolder, EntryPoint, ImportCheck, Libraries, Limits, Plan, Pytest, StartProbe, World};
 pub use proof::{
     Difference, Escape, Imports, Isolation, Kind, LeftOut, Measured, Probe, Proof, Run, SCHEMA, Script, Start, Subject,
     Verdict,
@@ -214,7 +214,7 @@ fn import_everything(
         differences = stable;
     }
     imports.left_out = left_out;
-    let bounds = escape::Bounds { scratch: &pair.artifact.folder, hidden: &pair.hidden };
+    let bounds = escape::Bounds { scratch: &pair.artifact.folder, hidden: &pair.hidden, libraries: &plan.libraries };
     let (escape, escaped) = escape::check(&inventories, &bounds, expected);
     differences.extend(escaped);
     let tree = inventories.first().map(|inventory| PathBuf::from(&inventory.prefix));

@@ -1,6 +1,6 @@
 //! What is to be proved: plain data, so that any command, and any test, can make one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -29,6 +29,7 @@ pub struct Plan {
     pub starts: Vec<StartProbe>,
     /// Distributions that the artifact must hold, by normalised name.
     pub distributions: Vec<String>,
+    pub libraries: Libraries,
     /// What went into the build → its SHA-256, for the proof to name.
     pub inputs: BTreeMap<String, String>,
     pub limits: Limits,
@@ -38,6 +39,15 @@ pub struct Plan {
     /// Where the scratch folder is made; the system's folder for temporary files if not said. Programs must be
     /// allowed to run there.
     pub scratch: Option<PathBuf>,
+}
+
+/// What was decided about the shared libraries that the application needs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Libraries {
+    /// File names of those that the artifact brings: the system's own must not be loaded in their place.
+    pub packed: BTreeSet<String>,
+    /// What the artifact does without where the system has none, a sentence each.
+    pub stated: Vec<String>,
 }
 
 /// The unpackaged application.

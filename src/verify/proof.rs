@@ -131,6 +131,9 @@ pub struct Escape {
     pub system_libraries: Vec<String>,
     /// Among them, those that no table of packproof's vouches for.
     pub unlisted: Vec<String>,
+    /// What the artifact does without where the system has none, e.g. a library whose licence forbids to pack it.
+    #[serde(default)]
+    pub stated: Vec<String>,
     /// Files of the system that were opened while importing → by whom.
     pub system_files: BTreeMap<String, String>,
     /// Programs of the system that were started while importing → by whom.

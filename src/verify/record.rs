@@ -7,7 +7,7 @@ use std::path::Path;
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
-use super::plan::{ApplicationFolder, ImportCheck, Limits, Plan, StartProbe};
+use super::plan::{ApplicationFolder, ImportCheck, Libraries, Limits, Plan, StartProbe};
 use super::{Error, Expected, Proof, SCHEMA, prove_against};
 use crate::config::Start;
 use crate::progress::Progress;
@@ -120,6 +120,7 @@ pub fn prove_alone(
             .map(|settings| StartProbe { settings: settings.clone(), unpackaged: Vec::new() })
             .collect(),
         distributions: record.distributions.clone(),
+        libraries: Libraries::default(),
         inputs: record.inputs.clone(),
         limits,
         kept: None,

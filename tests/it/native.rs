@@ -367,3 +367,47 @@ fn a_python_that_comes_as_an_archive() {
     assert_eq!(lib, format!("{prefix}/lib"));
     assert!(prefix.starts_with(context.at("cache").to_str().unwrap()), "{prefix}");
 }
+
+/// Each packed library in turn is taken out of the layout: the audit says so, and the proof fails although this machine
+/// has a library of the same name.
+#[test]
+fn a_library_that_is_left_out_is_missed() {
+    use packproof::config::Overrides;
+    use packproof::pack::{self, Compression};
+    use packproof::pipeline::{self, Choices, Project};
+    use packproof::progress::Silent;
+    use packproof::verify::{Kind, Verdict, prove};
+
+    let context = TestContext::new();
+    context.write("project/main.py", "import ssl\n");
+    let venv = venv(&context, crate::support::python().executable.to_str().unwrap());
+    let overrides = Overrides { python: Some(venv.join("bin/python")), ..Overrides::default() };
+    let mut project = Project::open(&context.at("project/main.py"), &overrides, &Silent).unwrap();
+    let mut plan = project.plan().unwrap();
+    let packed: Vec<String> = plan.planned.native.closure.packed.keys().cloned().collect();
+    assert!(packed.len() > 5, "{packed:?}");
+    let whole = plan.planned.layout.clone();
+    let missing = |project: &mut Project, plan: &pipeline::Plan| {
+        let report = project.audit(Some(plan));
+        let found = report.findings.into_iter().filter(|finding| finding.code == "missing-library");
+        found.map(|finding| finding.subject).collect::<Vec<_>>()
+    };
+    assert_eq!(missing(&mut project, &plan), Vec::<String>::new());
+    for name in &packed {
+        plan.planned.layout.entries.retain(|path, _| path.as_str() != format!("lib/{name}"));
+        assert_eq!(missing(&mut project, &plan), std::slice::from_ref(name));
+        plan.planned.layout = whole.clone();
+    }
+
+    plan.planned.layout.entries.retain(|path, _| !path.as_str().starts_with("lib/libssl."));
+    let choices = Choices { compression: Compression::Fast, threads: None };
+    let spec = pipeline::pack_spec(&project, &plan, choices).unwrap();
+    let artifact = context.at("main");
+    pack::pack(&plan.planned.layout, &spec, &artifact, &Silent).unwrap();
+    let tool = Path::new(env!("CARGO_BIN_EXE_packproof"));
+    let proof = prove(&pipeline::proof_plan(&project, &plan.planned, &artifact, tool), &Silent).unwrap();
+    assert_eq!(proof.verdict, Verdict::NotProved);
+    let text = packproof::report::proof::render(&proof);
+    assert!(proof.differences.iter().any(|it| it.kind == Kind::Escape && it.subject == "libssl.so.3"), "{text}");
+    assert!(text.contains("stated     `libreadline.so.8` is not packed, being GPL-3.0-or-later: readline."), "{text}");
+}

@@ -181,6 +181,7 @@ impl Fixture {
             }],
             distributions: vec!["shapes".into()],
             inputs: BTreeMap::new(),
+            libraries: packproof::verify::Libraries::default(),
             limits: Limits::default(),
             scratch: None,
         }

@@ -7,6 +7,7 @@ use super::super::place::{listed, title};
 use super::super::{Context, Evidence, FAR, Finding, Native, Severity, Sink};
 use crate::format::ArchivePath;
 use crate::layout::{Entry, Origin, Source};
+use crate::native::closure::LIB;
 use crate::native::{ElfFile, Floor, GlibcVersion};
 
 /// Culprits that are named.
@@ -42,7 +43,11 @@ pub(super) fn evidence(context: &Context<'_>, native: &Native<'_>, place: &str, 
 }
 
 fn missing(context: &Context<'_>, native: &Native<'_>, sink: &mut Sink) {
-    for (name, needed_by) in &native.planned.native.closure.missing {
+    let closure = &native.planned.native.closure;
+    // What was to be packed, and is not in the layout.
+    let lost = closure.packed.iter().filter(|(name, _)| entry(native, &format!("{LIB}/{name}")).is_none());
+    let lost = lost.map(|(name, library)| (name, &library.needed_by));
+    for (name, needed_by) in closure.missing.iter().chain(lost) {
         let surely = needed_by.iter().any(|place| native.planned.native.surely.contains(place));
         let mut shown: Vec<_> = needed_by.iter().collect();
         // The most telling first.
@@ -53,7 +58,11 @@ fn missing(context: &Context<'_>, native: &Native<'_>, sink: &mut Sink) {
                 code: "missing-library",
                 severity: if surely { Severity::Error } else { Severity::Info },
                 subject: name.clone(),
-                message: format!("`{name}` is needed, and lies neither in the artifact nor on this machine"),
+                message: if closure.missing.contains_key(name) {
+                    format!("`{name}` is needed, and lies neither in the artifact nor on this machine")
+                } else {
+                    format!("`{name}` is needed, and was left out of the artifact")
+                },
                 evidence: shown
                     .into_iter()
                     .take(NAMED)
