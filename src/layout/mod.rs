@@ -37,6 +37,7 @@ use crate::graph::ApplicationModule;
 use crate::names::DistName;
 use crate::native::Native;
 
+pub use roots::changes_roots;
 pub use startup::StartEntry;
 
 use builder::Builder;

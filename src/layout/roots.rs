@@ -11,6 +11,13 @@ use crate::native::Closure;
 /// Put at the end, so that no line of the module changes its number.
 const ADDED: &str = include_str!("ssl_roots.py");
 
+const WHY: &str = "certificates of other systems";
+
+/// Whether an entry is `ssl.py` as it is changed here.
+pub fn changes_roots(source: &Source) -> bool {
+    matches!(source, Source::Patched { why, .. } if *why == WHY)
+}
+
 pub(super) fn add(builder: &mut Builder, facts: &Facts, closure: &Closure) -> Result<(), Error> {
     if !closure.packed.keys().any(|name| name.starts_with("libcrypto.so")) {
         return Ok(());
@@ -22,7 +29,7 @@ pub(super) fn add(builder: &mut Builder, facts: &Facts, closure: &Closure) -> Re
     // It is there since 3.4; another `ssl.py` is nobody's to change.
     if text.contains("\ndef get_default_verify_paths(") && text.contains("\nimport os\n") {
         let bytes = format!("{}\n{ADDED}", text.trim_end_matches('\n')).into_bytes();
-        builder.replace(&place, Source::Patched { path, bytes, why: "certificates of other systems" });
+        builder.replace(&place, Source::Patched { path, bytes, why: WHY });
     }
     Ok(())
 }

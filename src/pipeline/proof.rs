@@ -9,8 +9,8 @@ use super::Project;
 use crate::cache;
 use crate::config::{Entry, EnvironmentSource};
 use crate::graph::{self, Edge, Module, Names};
-use crate::layout::{Planned, Source};
-use crate::native::{Closure, Why};
+use crate::layout::{self, Planned, Source};
+use crate::native::Why;
 use crate::verify::{self, ApplicationFolder, EntryPoint, ImportCheck, Limits, Pytest, StartProbe, World};
 
 /// `tool` is the packproof binary, which the sandbox is made of.
@@ -43,14 +43,15 @@ pub fn proof_plan(project: &Project, planned: &Planned, artifact: &Path, tool: &
             .map(|settings| StartProbe { settings: settings.clone(), unpackaged: unpackaged(&config.runner.entry) })
             .collect(),
         distributions: distributions.collect(),
-        libraries: libraries(&planned.native.closure),
+        libraries: libraries(planned),
         inputs: inputs(project),
         limits: Limits::default(),
         scratch: None,
     }
 }
 
-fn libraries(closure: &Closure) -> verify::Libraries {
+fn libraries(planned: &Planned) -> verify::Libraries {
+    let closure = &planned.native.closure;
     let file_name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
     let packed = closure.packed.iter().flat_map(|(name, library)| [Some(name.clone()), file_name(&library.file)]);
     let stated = closure.from_system.iter().filter_map(|(name, left)| match &left.why {
@@ -64,7 +65,13 @@ fn libraries(closure: &Closure) -> verify::Libraries {
         }
         Why::Policy(_) | Why::NotImported(_) | Why::Drivers | Why::Floor | Why::Program => None,
     });
-    verify::Libraries { packed: packed.flatten().collect(), stated: stated.collect() }
+    let mut stated: Vec<String> = stated.collect();
+    let roots = planned.layout.entries.values().any(|entry| layout::changes_roots(&entry.source));
+    if roots {
+        stated.push("`ssl` also finds the certificates of systems that have them elsewhere".to_owned());
+    }
+    let changed = roots.then(|| "ssl".to_owned()).into_iter().collect();
+    verify::Libraries { packed: packed.flatten().collect(), stated, changed }
 }
 
 /// pytest is brought along from the environment, with what it requires there; the artifact need not hold it.

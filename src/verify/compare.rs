@@ -16,8 +16,9 @@ pub(super) fn compare(
     expected: &Expected,
     artifact: &Observations,
     wanted: &[String],
+    changed: &BTreeSet<String>,
 ) -> (Imports, Vec<Difference>) {
-    let mut comparison = Comparison { expected, artifact, checks, blamed: BTreeSet::new(), found: Vec::new() };
+    let mut comparison = Comparison { expected, artifact, checks, changed, blamed: BTreeSet::new(), found: Vec::new() };
     let imports = comparison.imports(checks);
     comparison.contents();
     comparison.distributions(wanted);
@@ -30,6 +31,8 @@ struct Comparison<'a> {
     expected: &'a Expected,
     artifact: &'a Observations,
     checks: &'a [ImportCheck],
+    /// Modules whose code is another one on purpose, which the proof states.
+    changed: &'a BTreeSet<String>,
     /// Modules whose import differs already: what follows from that is not said again.
     blamed: BTreeSet<String>,
     found: Vec<Difference>,
@@ -122,7 +125,9 @@ impl Comparison<'_> {
             for (subject, after) in artifact {
                 let Some(before) = self.expected.get(kind, subject) else { continue };
                 let is_known = self.expected.is_unstable(kind, subject) || self.blamed.contains(subject);
-                if before == after || is_known {
+                let is_changed =
+                    matches!(kind, Kind::Code | Kind::Source | Kind::Names) && self.changed.contains(subject);
+                if before == after || is_known || is_changed {
                     continue;
                 }
                 let (environment, artifact) = match kind {
@@ -251,7 +256,7 @@ mod tests {
         let checks = [check("m", required)];
         let side = |outcome: &Outcome| seen(&checks, std::slice::from_ref(outcome));
         let expected = Expected::of(&side(environment), &side(environment));
-        let (_, differences) = compare(&checks, &expected, &side(artifact), &[]);
+        let (_, differences) = compare(&checks, &expected, &side(artifact), &[], &BTreeSet::new());
         differences.first().map(|difference| difference.kind)
     }
 
@@ -275,7 +280,7 @@ mod tests {
         let checks = [check("m", false), check("n", false)];
         let good = seen(&checks, &[imported("file", &[]), imported("file", &[])]);
         let bad = seen(&checks, &[failed("x"), failed("x")]);
-        let (counts, differences) = compare(&checks, &Expected::of(&good, &good), &bad, &[]);
+        let (counts, differences) = compare(&checks, &Expected::of(&good, &good), &bad, &[], &BTreeSet::new());
         assert_eq!((counts.checked, counts.same, differences.len()), (2, 0, 1));
         assert_eq!((differences[0].subject.as_str(), differences[0].also.as_slice()), ("m", &["n".to_owned()][..]));
     }
@@ -285,7 +290,7 @@ mod tests {
         let checks = [check("m", false)];
         let (one, two) = (seen(&checks, &[failed("1")]), seen(&checks, &[failed("2")]));
         let expected = Expected::of(&one, &two);
-        let (counts, differences) = compare(&checks, &expected, &one, &[]);
+        let (counts, differences) = compare(&checks, &expected, &one, &[], &BTreeSet::new());
         assert_eq!((counts.same, differences.len()), (0, 0));
         assert_eq!(counts.unstable, ["import: m"]);
     }

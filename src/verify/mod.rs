@@ -201,11 +201,12 @@ fn import_everything(
 ) -> Result<Imported, Error> {
     let (checks, left_out) = left_out::split(&plan.imports);
     let (seen, inventories) = import_packed(pair, plan, &checks, progress)?;
-    let (mut imports, mut differences) = compare::compare(&checks, expected, &seen, &plan.distributions);
+    let (mut imports, mut differences) =
+        compare::compare(&checks, expected, &seen, &plan.distributions, &plan.libraries.changed);
     if !differences.is_empty() && differences.iter().all(|difference| difference.kind != Kind::NoResult) {
         // The environment has had two runs to show what it does not do alike; so has the artifact.
         let (again, _) = import_packed(pair, plan, &checks, progress)?;
-        let (_, second) = compare::compare(&checks, expected, &again, &plan.distributions);
+        let (_, second) = compare::compare(&checks, expected, &again, &plan.distributions, &plan.libraries.changed);
         let still: BTreeSet<(Kind, &str)> = second.iter().flat_map(Difference::subjects).collect();
         let (stable, unstable): (Vec<_>, Vec<_>) = differences
             .into_iter()

@@ -42,12 +42,14 @@ pub struct Plan {
 }
 
 /// What was decided about the shared libraries that the application needs.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Libraries {
     /// File names of those that the artifact brings: the system's own must not be loaded in their place.
     pub packed: BTreeSet<String>,
     /// What the artifact does without where the system has none, a sentence each.
     pub stated: Vec<String>,
+    /// Modules of the standard library whose code packproof changed on purpose.
+    pub changed: BTreeSet<String>,
 }
 
 /// The unpackaged application.

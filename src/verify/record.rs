@@ -25,6 +25,8 @@ pub struct Record {
     /// Folders of the application's on `sys.path`, in the tree.
     application: Vec<String>,
     distributions: Vec<String>,
+    #[serde(default)]
+    libraries: Libraries,
     checks: Vec<ImportCheck>,
     expected: Expected,
     starts: Vec<Start>,
@@ -45,6 +47,7 @@ impl Record {
             name: plan.name.clone(),
             application: plan.application.iter().map(|folder| folder.artifact.clone()).collect(),
             distributions: plan.distributions.clone(),
+            libraries: plan.libraries.clone(),
             checks: super::left_out::split(&plan.imports).0,
             expected: expected.clone(),
             starts: plan.starts.iter().map(|probe| probe.settings.clone()).collect(),
@@ -120,7 +123,7 @@ pub fn prove_alone(
             .map(|settings| StartProbe { settings: settings.clone(), unpackaged: Vec::new() })
             .collect(),
         distributions: record.distributions.clone(),
-        libraries: Libraries::default(),
+        libraries: record.libraries.clone(),
         inputs: record.inputs.clone(),
         limits,
         kept: None,
