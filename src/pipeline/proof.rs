@@ -34,7 +34,7 @@ pub fn proof_plan(project: &Project, planned: &Planned, artifact: &Path, tool: &
         world: Some(world),
         application,
         hidden: hidden.into_iter().collect(),
-        imports: imports(project),
+        imports: imports(project, &left_out),
         scripts: config.smoke.scripts.clone(),
         pytest: pytest(project),
         starts: config
@@ -160,7 +160,8 @@ fn key(project: &Project, planned: &Planned, world: &World) -> Option<String> {
     };
     part(env!("CARGO_PKG_VERSION").as_bytes());
     part(verify::SMOKE.as_bytes());
-    part(&serde_json::to_vec(&imports(project)).ok()?);
+    let left_out: BTreeSet<&str> = planned.left_out.iter().map(|left| left.what.as_str()).collect();
+    part(&serde_json::to_vec(&imports(project, &left_out)).ok()?);
     part(&serde_json::to_vec(&project.environment.facts).ok()?);
     part(world.root.as_os_str().as_encoded_bytes());
     let metadata = |path: &Path| {
@@ -197,7 +198,7 @@ fn application_folders(project: &Project) -> Vec<PathBuf> {
 
 /// What is asked for by name first, then every import that the graph holds, those of the application's own modules
 /// first, then every entry point of a distribution.
-fn imports(project: &Project) -> Vec<ImportCheck> {
+fn imports(project: &Project, left_out: &BTreeSet<&str>) -> Vec<ImportCheck> {
     let config = &project.config;
     let mut checks = Vec::new();
     if let Entry::Module(module) | Entry::Function { module, .. } = &config.runner.entry {
@@ -220,7 +221,8 @@ fn imports(project: &Project) -> Vec<ImportCheck> {
     let edges = project.graph.edges().filter(|edge| edge.line > 0 && !edge.module.is_empty());
     let (own, others): (Vec<Edge<'_>>, Vec<Edge<'_>>) = edges.partition(|edge| is_own(edge.importer));
     checks.extend(own.iter().chain(&others).map(|edge| check(project, edge)));
-    for dist in &project.environment.distributions {
+    // An installer that the layout leaves out has nothing to be called by.
+    for dist in project.environment.distributions.iter().filter(|dist| !left_out.contains(dist.name.as_str())) {
         let because = format!("an entry point of {}", dist.name);
         checks.extend(dist.entry_points.iter().map(|point| ImportCheck {
             entry_point: Some(EntryPoint {
