@@ -26,8 +26,8 @@ pub(super) struct Written {
     pub(super) sha256: String,
 }
 
-/// Blocks that are packed before any is written: enough to keep every thread busy, few enough for little memory.
-const BATCH: usize = 32;
+/// Blocks that are packed before any is written, for each thread: enough to keep all busy, few enough for little memory.
+const BATCH: usize = 6;
 
 /// Writes aside, then renames.
 pub(super) fn write(
@@ -67,7 +67,7 @@ fn fill(
 ) -> Result<Manifest, Error> {
     let mut blocks = Vec::with_capacity(plan.blocks.len());
     progress.start("packing", plan.blocks.iter().map(|block| block.size).sum());
-    for batch in plan.blocks.chunks(BATCH) {
+    for batch in plan.blocks.chunks(BATCH * rayon::current_num_threads()) {
         let packed = batch
             .par_iter()
             .map(|block| {

@@ -280,6 +280,43 @@ fn state(pid: u32) -> char {
     stat.rsplit(") ").next().unwrap().chars().next().unwrap()
 }
 
+/// `[startup] gc = "relaxed"`: raised while modules are imported, as ever once they are, and the application's own choice
+/// stands.
+#[test]
+fn a_relaxed_collector_is_the_usual_one_once_the_program_is_up() {
+    let startup = include_str!("../../../src/layout/startup.py")
+        .replace("@PATH@", "[]")
+        .replace("@APPLICATION@", "''")
+        .replace("@RELAXED@", "True");
+    let script = r"
+import gc, sys
+usual = gc.get_threshold()
+callback = lambda phase, info: None
+exec(compile(sys.stdin.read(), 'startup', 'exec'))
+raised = gc.get_threshold()
+assert raised[0] > 10_000 and len(gc.callbacks) == 1, raised
+before = sum(generation['collections'] for generation in gc.get_stats())
+import asyncio, concurrent.futures, decimal, email.message, http.client, json, logging.config, unittest, xml.dom.minidom
+assert sum(generation['collections'] for generation in gc.get_stats()) - before < 5
+if sys.argv[1] == 'own':
+    gc.set_threshold(500, 5, 5)
+if sys.argv[1] == 'callback':
+    gc.callbacks.append(callback)
+kept = [[] for _ in range(raised[0] * 3)]
+wanted = (500, 5, 5) if sys.argv[1] == 'own' else usual
+assert gc.get_threshold() == wanted, gc.get_threshold()
+assert (callback in gc.callbacks) == (sys.argv[1] == 'callback'), gc.callbacks
+print('up')
+";
+    for how in ["plain", "own", "callback"] {
+        let mut command = Command::new(&crate::support::python().executable);
+        command.args(["-S", "-c", script, how]).env_clear();
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(startup.as_bytes()).unwrap();
+        assert_eq!(crate::support::text(&child.wait_with_output().unwrap()), "up\n", "{how}");
+    }
+}
+
 fn kill(pid: u32, signal: &str) {
     assert!(Command::new("kill").args(["-s", signal, &pid.to_string()]).status().unwrap().success());
 }
