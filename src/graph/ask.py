@@ -30,7 +30,11 @@ def answer(name):
         return {"module": name, "error": type(error).__name__}
     # A module type of its own, or a `__getattr__`, may have more.
     complete = type(module) is types.ModuleType and "__getattr__" not in names
-    return {"module": name, "names": names, "complete": complete}
+    try:
+        listed = [key for key in module.__all__ if isinstance(key, str)]
+    except Exception:
+        listed = None
+    return {"module": name, "names": names, "all": listed, "complete": complete}
 
 
 asked = json.load(sys.stdin)

@@ -32,6 +32,8 @@ const CHILDREN: usize = 12;
 pub(super) struct Observed {
     /// Sorted.
     pub names: Box<[Box<str>]>,
+    /// `__all__`
+    pub all: Option<Box<[Box<str>]>>,
     /// It cannot have more: an ordinary module without `__getattr__`.
     pub complete: bool,
 }
@@ -42,6 +44,8 @@ struct Answer {
     module: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     names: Option<Vec<Box<str>>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    all: Option<Vec<Box<str>>>,
     #[serde(default)]
     complete: bool,
     /// The exception's class, where the import failed.
@@ -88,7 +92,11 @@ impl ModuleGraph {
             if let Some(names) = &answer.names {
                 let mut names: Box<[Box<str>]> = names.iter().cloned().collect();
                 names.sort_unstable();
-                module.symbols.observed = Some(Observed { names, complete: answer.complete });
+                module.symbols.observed = Some(Observed {
+                    names,
+                    all: answer.all.clone().map(Vec::into_boxed_slice),
+                    complete: answer.complete,
+                });
             }
         }
         asked
@@ -171,7 +179,13 @@ fn ask_children(facts: &Facts, mut open: VecDeque<String>) -> Vec<Answer> {
             }
         }
         if let Some(module) = open.pop_front() {
-            answers.push(Answer { module, names: None, complete: false, error: Some("it ended there".to_owned()) });
+            answers.push(Answer {
+                module,
+                names: None,
+                all: None,
+                complete: false,
+                error: Some("it ended there".to_owned()),
+            });
         }
     }
     answers

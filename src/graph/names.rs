@@ -104,7 +104,11 @@ impl ModuleGraph {
             // Missing: where that is an error it is one of its own; where it is guarded the names are not there.
             return Lookup::CannotTell(Opaque::StarImport);
         };
-        if let Some(all) = &self.module(from).symbols.all {
+        let symbols = &self.module(from).symbols;
+        if let Some(all) = symbols.observed.as_ref().and_then(|observed| observed.all.as_ref()) {
+            return if all.iter().any(|listed| **listed == *name) { Lookup::Bound } else { Lookup::NotBound };
+        }
+        if let Some(all) = &symbols.all {
             let listed = all.names.iter().any(|listed| &**listed == name);
             if !listed && !all.open {
                 return Lookup::NotBound;
@@ -113,7 +117,11 @@ impl ModuleGraph {
                 return Lookup::Bound;
             }
         } else if name.starts_with('_') {
-            return Lookup::NotBound;
+            // Without source nobody knows of an `__all__` that lists it.
+            return match (&symbols.observed, symbols.opaque) {
+                (None, Some(Opaque::NoSource)) => Lookup::CannotTell(Opaque::NoSource),
+                _ => Lookup::NotBound,
+            };
         }
         // A submodule that has been imported is an attribute of its package, and taken by a star like any other.
         if self.submodule(from, name) {

@@ -19,6 +19,8 @@ use serde_json::{Value, json};
 /// and nbconvert 7.16.4.
 const WEB: &str = include_str!("locks/web.txt");
 const SCIENCE: &str = include_str!("locks/science.txt");
+/// The fixture's own.
+const RUNNER: &str = include_str!("../../fixtures/agent-runner/requirements.lock");
 
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 struct Answer {
@@ -228,6 +230,14 @@ fn web_stack_resolves_as_in_cpython() {
 #[test]
 fn science_stack_resolves_as_in_cpython() {
     let walked = walk("3.11", SCIENCE);
+    walked.compare_finders();
+    walked.compare_unbound();
+    walked.measure_recall();
+}
+
+#[test]
+fn agent_runner_resolves_as_in_cpython() {
+    let walked = walk("3.11", RUNNER);
     walked.compare_finders();
     walked.compare_unbound();
     walked.measure_recall();
