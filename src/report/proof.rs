@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::verify::{Difference, Kind, Measured, Proof, Start, Verdict};
+use crate::verify::{Difference, Kind, Measured, Proof, Script, Start, Verdict};
 
 /// The verdict is the first line; each difference shows both sides.
 pub fn render(proof: &Proof) -> String {
@@ -69,11 +69,17 @@ fn write(proof: &Proof, f: &mut String) -> std::fmt::Result {
         writeln!(f, "             not the same from run to run, and not compared: {}{more}", shown.join(", "))?;
     }
     if !proof.scripts.is_empty() {
-        let passed = proof.scripts.iter().filter(|it| it.environment == it.artifact && it.artifact == "exit status 0");
-        writeln!(f, "  scripts    {} of {} passed in both", passed.count(), proof.scripts.len())?;
+        let alone = proof.scripts.iter().any(|it| it.environment == "not run here");
+        let is_good = |it: &&Script| it.artifact == "exit status 0" && (alone || it.environment == it.artifact);
+        let passed = proof.scripts.iter().filter(is_good);
+        let both = if alone { ", not run unpackaged here" } else { " in both" };
+        writeln!(f, "  scripts    {} of {} passed{both}", passed.count(), proof.scripts.len())?;
     }
     match proof.start {
-        Start::NotConfigured => writeln!(f, "  start      not tried: there is no [start] in the configuration")?,
+        Start::NotConfigured if proof.probes.is_empty() => {
+            writeln!(f, "  start      not tried: there is no [start] in the configuration")?;
+        }
+        Start::NotConfigured => writeln!(f, "  start      not tried: its helpers need the environment")?,
         Start::Failed => writeln!(f, "  start      failed")?,
         Start::Passed => writeln!(
             f,
