@@ -11,7 +11,8 @@ use fs_err as fs;
 use packproof::config::{Ready, Start};
 use packproof::progress::Silent;
 use packproof::verify::{
-    ApplicationFolder, ImportCheck, Kind, Limits, Plan, Proof, Start as Started, StartProbe, Verdict, World, prove,
+    ApplicationFolder, ImportCheck, Kind, Limits, Plan, Proof, Pytest, Start as Started, StartProbe, Verdict, World,
+    prove,
 };
 
 const MAIN: &str = r#"
@@ -548,4 +549,31 @@ fn every_way_of_being_ready() {
     plan.starts[4].settings.name = "second".into();
     let proof = prove(&plan, &Silent).unwrap();
     assert!(difference(&proof, Kind::Start, "second").environment.contains("does not match `read hello`"));
+}
+
+/// Stands for pytest: what matters here is where it is found, and that it is not the artifact's.
+const PYTEST: &str = "import runpy\n\ndef main(arguments):\n    for path in arguments:\n        if path.endswith('.py'):\n            \
+                      runpy.run_path(path)\n    return 0\n";
+
+#[test]
+fn tests_run_in_both_worlds_with_a_pytest_that_is_not_packed() {
+    let fixture = Fixture::new();
+    write(&fixture.path("brought/pytest.py"), PYTEST);
+    write(&fixture.path("project/test_circle.py"), "from shapes.late import Circle\nassert Circle().area() == 3\n");
+    let mut plan = fixture.plan(fixture.pack(""));
+    plan.starts.clear();
+    plan.scripts.clear();
+    plan.pytest = Some(Pytest {
+        paths: vec![fixture.path("project/test_circle.py")],
+        files: vec![(fixture.path("brought/pytest.py"), "pytest.py".into())],
+    });
+    let proof = prove(&plan, &Silent).unwrap();
+    assert!(proof.is_proved(), "{}", text(&proof));
+    assert_eq!((proof.scripts[0].name.as_str(), proof.scripts[0].artifact.as_str()), ("pytest", "exit status 0"));
+
+    write(&fixture.package("shapes/late.py"), "class Circle:\n    def area(self):\n        return 4\n");
+    plan.artifact = fixture.pack("");
+    let proof = prove(&plan, &Silent).unwrap();
+    let found = difference(&proof, Kind::Script, "pytest");
+    assert_eq!((found.environment.as_str(), found.artifact.as_str()), ("exit status 0", "exit status 1"));
 }
