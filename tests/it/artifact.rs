@@ -26,7 +26,7 @@ with zipfile.ZipFile(sys.argv[1]) as container:
             raw.seek(info.header_offset)
             assert raw.read(4) == b"PK\x03\x04", info
     blocks = [name for name in names if name.startswith("blocks/")]
-    assert names == sorted(blocks) + ["index", "sbom.cdx.json", "manifest.json"], names
+    assert names == sorted(blocks) + ["index", "sbom.cdx.json", "further.txt", "manifest.json"], names
     manifest = json.loads(container.read("manifest.json"))
     assert manifest["blocks"] == len(blocks) > 1
     assert container.comment.startswith(b"packproof artifact, format 0001\n")

@@ -268,8 +268,9 @@ fn the_bill_of_materials_is_valid_and_whole() {
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         };
         run(Command::new(&crate::support::python().executable).args(["-m", "venv"]).arg(&venv));
-        let wanted = "cyclonedx-python-lib[json-validation]==11.12.0";
-        run(Command::new(&python).args(["-m", "pip", "install", "-q", "--only-binary", ":all:", wanted]));
+        let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/locks/validator.txt");
+        let install = ["-m", "pip", "install", "-q", "--only-binary", ":all:", "--no-deps", "-r"];
+        run(Command::new(&python).args(install).arg(lock));
         fs::write(venv.join("complete"), "").unwrap();
     }
     context.write("project/main.py", VALIDATOR);

@@ -6,14 +6,13 @@ use std::process::Command;
 use std::time::Instant;
 
 use fs_err as fs;
+use packproof::environment::find;
 use packproof::verify::{Proof, Start};
 
 use crate::turn;
 
 struct Application {
     name: &'static str,
-    /// Exact versions; what these need is the index's to say.
-    requirements: &'static [&'static str],
     main: &'static str,
     /// Beside `[runner]` and `[environment]`.
     configuration: &'static str,
@@ -22,7 +21,6 @@ struct Application {
 
 const NUMBERS: Application = Application {
     name: "numpy, scipy and pandas",
-    requirements: &["numpy==2.2.6", "scipy==1.15.3", "pandas==2.3.3"],
     main: r#"
 import numpy as np, pandas as pd
 from scipy import linalg, optimize, sparse, stats
@@ -43,7 +41,6 @@ if __name__ == "__main__":
 
 const DJANGO: Application = Application {
     name: "Django and gunicorn",
-    requirements: &["Django==5.2.8", "gunicorn==23.0.0"],
     main: r#"
 import os, sys
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "site_settings")
@@ -78,7 +75,6 @@ if __name__ == "__main__":
 
 const FASTAPI: Application = Application {
     name: "FastAPI and uvicorn with workers",
-    requirements: &["fastapi==0.121.1", "uvicorn[standard]==0.38.0"],
     main: r#"
 import os
 from fastapi import FastAPI
@@ -103,7 +99,6 @@ if __name__ == "__main__":
 
 const CELERY: Application = Application {
     name: "celery with an in-memory broker",
-    requirements: &["celery==5.5.3"],
     main: r#"
 from celery import Celery
 
@@ -125,7 +120,6 @@ if __name__ == "__main__":
 
 const NBCONVERT: Application = Application {
     name: "Jupyter nbconvert",
-    requirements: &["nbconvert==7.16.6", "ipykernel==7.1.0"],
     main: r#"
 import nbformat
 from nbconvert import HTMLExporter, MarkdownExporter
@@ -143,7 +137,6 @@ if __name__ == "__main__":
 
 const MATPLOTLIB: Application = Application {
     name: "matplotlib with Agg",
-    requirements: &["matplotlib==3.10.7"],
     main: r#"
 import io
 import matplotlib
@@ -165,7 +158,6 @@ if __name__ == "__main__":
 
 const LEARNING: Application = Application {
     name: "scikit-learn with joblib in parallel",
-    requirements: &["scikit-learn==1.7.2"],
     main: r#"
 from joblib import Parallel, delayed
 from sklearn.datasets import load_iris
@@ -186,7 +178,6 @@ if __name__ == "__main__":
 
 const DATABASE: Application = Application {
     name: "SQLAlchemy and psycopg2-binary",
-    requirements: &["SQLAlchemy==2.0.44", "psycopg2-binary==2.9.11"],
     main: r#"
 import psycopg2
 from sqlalchemy import create_engine, select, text
@@ -219,7 +210,6 @@ if __name__ == "__main__":
 
 const CLOUD: Application = Application {
     name: "boto3",
-    requirements: &["boto3==1.40.70"],
     main: r#"
 import boto3
 
@@ -234,13 +224,6 @@ if __name__ == "__main__":
 
 const TELEMETRY: Application = Application {
     name: "OpenTelemetry auto-instrumentation",
-    requirements: &[
-        "opentelemetry-distro==0.59b0",
-        "opentelemetry-instrumentation-requests==0.59b0",
-        "opentelemetry-instrumentation-logging==0.59b0",
-        "opentelemetry-exporter-otlp==1.38.0",
-        "requests==2.32.5",
-    ],
     main: r#"
 import os
 os.environ.update(OTEL_TRACES_EXPORTER="console", OTEL_METRICS_EXPORTER="none", OTEL_LOGS_EXPORTER="none")
@@ -263,7 +246,6 @@ if __name__ == "__main__":
 
 const LANGCHAIN: Application = Application {
     name: "langchain",
-    requirements: &["langchain==1.0.5", "langchain-openai==1.0.2", "langgraph-prebuilt==1.0.2"],
     main: r#"
 from langchain.agents import create_agent
 from langchain_core.language_models import FakeListChatModel
@@ -286,11 +268,13 @@ fn prove(sweep: &str, application: &Application) {
     }
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().canonicalize().unwrap();
-    let python = "python3";
+    let python = find::interpreter(Some("3.11")).unwrap().executable;
     run(Command::new(python).args(["-m", "venv"]).arg(root.join("venv")));
     let mut install = Command::new(root.join("venv/bin/python"));
     install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"]);
-    run(install.args(application.requirements));
+    // Every version, so that a new release of anything is no news here.
+    let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/slow/locks/applications/{sweep}.txt"));
+    run(install.args(["--no-deps", "-r"]).arg(lock));
     let project = root.join("project");
     write(&project.join("main.py"), application.main);
     for (name, text) in application.further {
