@@ -115,7 +115,9 @@ struct Staging {
     _held: fs::File,
 }
 
-const STAGING: &str = ".packproof-";
+const STAGING: &str = ".packproof-staging-";
+/// Characters that follow it.
+const RANDOM: usize = 6;
 
 impl Staging {
     fn beside(output: &Path) -> anyhow::Result<Self> {
@@ -124,6 +126,7 @@ impl Staging {
         sweep(parent);
         let folder = tempfile::Builder::new()
             .prefix(STAGING)
+            .rand_bytes(RANDOM)
             .tempdir_in(parent)
             .with_context(|| format!("cannot write to `{}`", parent.display()))?;
         let held = fs::File::open(folder.path())?;
@@ -162,7 +165,8 @@ impl Staging {
 fn sweep(parent: &Path) {
     let Ok(entries) = fs::read_dir(parent) else { return };
     for entry in entries.flatten() {
-        let abandoned = entry.file_name().as_encoded_bytes().starts_with(STAGING.as_bytes())
+        let name = entry.file_name();
+        let abandoned = name.as_encoded_bytes().strip_prefix(STAGING.as_bytes()).is_some_and(|end| end.len() == RANDOM)
             && entry.metadata().is_ok_and(|folder| folder.is_dir() && is_old(&folder))
             && fs::File::open(entry.path()).is_ok_and(|folder| folder.file().try_lock().is_ok());
         if abandoned {

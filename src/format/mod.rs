@@ -30,3 +30,7 @@ pub const FORMAT_VERSION: u32 = 1;
 /// Name of the file in a tree's root that says that the tree is whole. It holds the payload digest, and what is
 /// known of the tree's way to the disk.
 pub const MARK: &str = ".packproof";
+
+/// A file in the tree's root that nobody ever reads. Cleaners that take what was not read for long take it no later than any source, which
+/// is not read either where there is bytecode; so a tree without it may lack others too.
+pub const UNREAD: &str = ".packproof-unread";

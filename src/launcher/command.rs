@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, renameat};
+use rustix::io::Errno;
 
 use super::environ::Environment;
 use super::error::Error;
@@ -57,12 +58,17 @@ pub(super) fn info(image: &Image, arguments: &[OsString]) -> Result<(), Error> {
 pub(super) fn extract(image: &Image, arguments: &[OsString]) -> Result<(), Error> {
     let [folder] = arguments else { return Err(Error::Arguments("PACKPROOF=extract and one argument, a new folder")) };
     require_payload(image)?;
-    let folder = PathBuf::from(folder);
+    // Without a slash at the end, which would make the work folder one inside it.
+    let folder: PathBuf = Path::new(folder).components().collect();
     let mut work = folder.clone().into_os_string();
     work.push(".packproof-work");
     let work = PathBuf::from(work);
-    let failed = |errno: rustix::io::Errno| Error::Unpack { path: folder.clone(), source: errno.into() };
-    unpack::clear_way(CWD, &folder).map_err(|_| Error::Occupied(folder.clone()))?;
+    let failed = |errno: Errno| Error::Unpack { path: folder.clone(), source: errno.into() };
+    unpack::clear_way(CWD, &folder).map_err(|errno| match errno {
+        Errno::BUSY => Error::MountPoint(folder.clone()),
+        Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR | Errno::INVAL => Error::Occupied(folder.clone()),
+        errno => failed(errno),
+    })?;
     tree::remove_all(CWD, &*work).map_err(failed)?;
     let name = work.to_str().ok_or(Error::Arguments("PACKPROOF=extract and a folder whose name is UTF-8"))?;
     let filled = tree::fill(CWD, name, image, Durability::Settled)
@@ -122,7 +128,7 @@ pub(super) fn check(image: &Image, environment: &Environment, arguments: &[OsStr
         return Ok(());
     };
     let path = root.path.join(manifest.tree_name());
-    let failed = |errno: rustix::io::Errno| Error::Unpack { path: path.clone(), source: errno.into() };
+    let failed = |errno: Errno| Error::Unpack { path: path.clone(), source: errno.into() };
     let folder = tree::open_folder(&root.fd, &*manifest.tree_name()).map_err(failed)?;
     let differences = unpack::differences(&index, &folder);
     if differences.is_empty() {
@@ -143,26 +149,34 @@ pub(super) fn clean(image: &Image, environment: &Environment, arguments: &[OsStr
         return Err(Error::Arguments("PACKPROOF=clean, without arguments"));
     }
     require_payload(image)?;
+    let mut failure = None;
     for path in root::candidates(environment) {
         if let Ok(root) = Root::open(&path) {
-            clean_root(&root, &image.artifact.manifest)?;
+            // What one folder or tree refuses is no reason to leave the others.
+            failure = clean_root(&root, &image.artifact.manifest).err().or(failure);
         }
     }
-    Ok(())
+    failure.map_or(Ok(()), Err)
 }
 
 fn clean_root(root: &Root, manifest: &Manifest) -> Result<(), Error> {
-    let failed = |errno: rustix::io::Errno| Error::Unpack { path: root.path.clone(), source: errno.into() };
-    for name in retire::trees(root, &manifest.name).map_err(failed)? {
-        let what = match retire::retire(root, &name).map_err(failed)? {
-            Outcome::Removed => "removed",
-            Outcome::Nothing => continue,
-            Outcome::InUse => "in use, left alone",
-            Outcome::BeingMade => "being unpacked, left alone",
+    let failed = |path: PathBuf, errno: Errno| Error::Remove { path, source: errno.into() };
+    let mut failure = Ok(());
+    for name in retire::trees(root, &manifest.name).map_err(|errno| failed(root.path.clone(), errno))? {
+        let path = root.path.join(&name);
+        let what = match retire::retire(root, &name) {
+            Ok(Outcome::Removed) => "removed",
+            Ok(Outcome::Nothing) => continue,
+            Ok(Outcome::InUse) => "in use, left alone",
+            Ok(Outcome::BeingMade) => "being unpacked, left alone",
+            Err(errno) => {
+                failure = Err(failed(path.clone(), errno));
+                "cannot be removed"
+            }
         };
-        say(format!("{}: {what}\n", root.path.join(&name).display()).as_bytes());
+        say(format!("{}: {what}\n", path.display()).as_bytes());
     }
-    Ok(())
+    failure
 }
 
 fn require_payload(image: &Image) -> Result<(), Error> {

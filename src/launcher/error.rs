@@ -17,12 +17,19 @@ pub(super) enum Error {
         path: PathBuf,
         source: io::Error,
     },
+    /// A tree, or what is left of one.
+    Remove {
+        path: PathBuf,
+        source: io::Error,
+    },
     Privileged,
     NoInterpreterMode,
     UnknownCommand(String),
     Arguments(&'static str),
     /// `PACKPROOF=extract` would overwrite something.
     Occupied(PathBuf),
+    /// `PACKPROOF=extract` would rename onto it.
+    MountPoint(PathBuf),
     /// A command that an extracted tree has no payload for.
     Extracted,
     /// The tree beside an extracted launcher is another one's, or no longer whole.
@@ -42,9 +49,13 @@ impl Error {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::NoImage(_) | Self::Artifact(_) | Self::TreeGone(_) => 121,
-            Self::NoRoot(_) | Self::Unpack { .. } => 122,
+            Self::NoRoot(_) | Self::Unpack { .. } | Self::Remove { .. } => 122,
             Self::Privileged | Self::NoInterpreterMode => 123,
-            Self::UnknownCommand(_) | Self::Arguments(_) | Self::Occupied(_) | Self::Extracted => 124,
+            Self::UnknownCommand(_)
+            | Self::Arguments(_)
+            | Self::Occupied(_)
+            | Self::MountPoint(_)
+            | Self::Extracted => 124,
             Self::OldGlibc { .. } | Self::Exec { .. } => 125,
         }
     }
@@ -83,6 +94,9 @@ impl fmt::Display for Error {
                 write!(f, "cannot unpack to {}: {source}", path.display())?;
                 f.write_str("\nmake room there, or set PACKPROOF_CACHE to another folder of your own")
             }
+            Self::Remove { path, source } => {
+                write!(f, "cannot remove {}: {source}\nremove it as a user who may", path.display())
+            }
             Self::Privileged => f.write_str(
                 "refusing a privileged start (set-user-ID, set-group-ID or file capabilities)\n\
                  give the rights from outside: systemd's User= and AmbientCapabilities=, or sudo",
@@ -97,6 +111,13 @@ impl fmt::Display for Error {
             Self::Arguments(wanted) => write!(f, "wanted: {wanted}"),
             Self::Occupied(path) => {
                 write!(f, "{} is there already and not an empty folder\nname another one", path.display())
+            }
+            Self::MountPoint(path) => {
+                write!(
+                    f,
+                    "{} is a mount point, which no folder can take the place of\nname one inside it",
+                    path.display()
+                )
             }
             Self::Extracted => f.write_str(
                 "this is an extracted tree's launcher, which holds no payload\nuse the artifact that it came from",

@@ -12,14 +12,15 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{
-    AtFlags, CWD, FlockOperation, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, flock, fstat, futimens, openat, statat,
+    AtFlags, CWD, FlockOperation, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, flock, fstat, futimens, openat,
+    statat, syncfs,
 };
 use rustix::io::{Errno, pread, pwrite, retry_on_intr};
 
 use super::root::Root;
 use super::tree::open_folder;
 use super::unpack;
-use crate::format::{Artifact, Digest, MARK, Manifest, StartEntry};
+use crate::format::{Artifact, Digest, MARK, Manifest, StartEntry, UNREAD};
 
 /// Line ends included.
 const LENGTH: usize = 2 * Digest::LENGTH + 1 + BOOT + 1;
@@ -130,18 +131,23 @@ fn read(file: &OwnedFd, manifest: &Manifest) -> Option<String> {
     (boot.len() == BOOT).then(|| boot.trim_end().to_owned())
 }
 
-/// The script that is started next is looked for as well, as cleaners of temporary files take what was not read for
-/// long, one by one.
+/// The script that is started next is looked for as well, and a file that is never read, as cleaners of temporary files
+/// take what was not read for long, one by one.
 fn has_entry(tree: &OwnedFd, manifest: &Manifest) -> bool {
     let entry = match &manifest.start.entry {
         StartEntry::Script(path) => path,
         StartEntry::Module(_) => &manifest.start.interpreter,
     };
-    statat(tree, entry.as_str(), AtFlags::empty()).is_ok()
+    let is_there = |path: &str| statat(tree, path, AtFlags::empty()).is_ok();
+    is_there(entry.as_str()) && is_there(UNREAD)
 }
 
 /// In place, as leases are held on this very file. Whoever may not write to the tree compares it again next time.
+/// What was compared may have been read from memory alone, so it is brought to the disk first.
 pub(super) fn settle(tree: &OwnedFd, manifest: &Manifest) {
+    if syncfs(tree).is_err() {
+        return;
+    }
     let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     if let Ok(file) = openat(tree, MARK, flags, Mode::empty()) {
         let _ = retry_on_intr(|| pwrite(&file, text(manifest, Durability::Settled).as_bytes(), 0));

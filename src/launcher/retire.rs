@@ -2,15 +2,15 @@
 //! has been made. A tree that a running program holds is never touched.
 
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, flock, openat, renameat, statat, unlinkat};
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, flock, openat, statat, unlinkat};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::mark;
 use super::root::Root;
-use super::tree::{self, names, open_folder, remove_all};
+use super::tree::{self, TRASH, names, open_folder, remove_all};
 use crate::format::{Digest, MARK};
 
 /// Trees of earlier builds that stay, for whoever goes back to one or runs two by turns.
@@ -43,11 +43,9 @@ pub(super) fn retire(root: &Root, name: &str) -> Result<Outcome, Errno> {
         return Ok(Outcome::InUse);
     }
     // Aside first: a start that comes now finds no tree rather than half of one.
-    let trash = format!("{name}.trash");
-    remove_all(root.fd.as_fd(), &*trash)?;
-    let was_there = renameat(&root.fd, name, &root.fd, &*trash).is_ok();
-    for leftover in [trash, format!("{name}.work")] {
-        remove_all(root.fd.as_fd(), &*leftover)?;
+    let was_there = tree::put_aside(root, name)?.is_some();
+    for suffix in TRASH.into_iter().chain([".work"]) {
+        remove_all(root.fd.as_fd(), &*format!("{name}{suffix}"))?;
     }
     // While it is held; whoever waits for it finds that the name is gone and makes another.
     unlinkat(&root.fd, format!("{name}.lock"), AtFlags::empty())?;
@@ -93,7 +91,7 @@ fn tree_of(entry: &str, name: &str) -> Option<String> {
     let (tree, rest) = entry.split_at_checked(name.len() + 1 + 2 * Digest::LENGTH)?;
     let digest = tree.strip_prefix(name)?.strip_prefix('-')?;
     Digest::from_hex(digest.as_bytes())?;
-    matches!(rest, "" | ".lock" | ".work" | ".trash").then(|| tree.to_owned())
+    (matches!(rest, "" | ".lock" | ".work") || TRASH.contains(&rest)).then(|| tree.to_owned())
 }
 
 /// Whether a process executes a program in `bin` of the tree: one that was started without a lease, as children that
@@ -102,7 +100,10 @@ fn tree_of(entry: &str, name: &str) -> Option<String> {
 fn is_held(root: &Root, name: &str) -> bool {
     let path = root.path.join(name);
     let path = path.canonicalize().unwrap_or(path);
-    if runs_from(&path) {
+    // Whoever ran when the tree was made again is shown where the earlier one was put, removed or not; what it has
+    // yet to import comes from this one.
+    let beside = TRASH.map(|suffix| path.with_file_name(format!("{name}{suffix}")));
+    if runs_from(&path, &beside) {
         return true;
     }
     let Ok(bin) = open_folder(&root.fd, format!("{name}/bin")) else { return false };
@@ -116,15 +117,13 @@ fn is_executed(bin: BorrowedFd<'_>, program: &std::ffi::CStr) -> bool {
     regular && matches!(openat(bin, program, flags, Mode::empty()), Err(Errno::TXTBSY))
 }
 
-fn runs_from(tree: &Path) -> bool {
+fn runs_from(tree: &Path, beside: &[PathBuf]) -> bool {
     let Ok(proc) = open_folder(rustix::fs::CWD, "/proc") else { return false };
     names(proc.as_fd()).unwrap_or_default().iter().any(|process| {
         process.to_bytes().iter().all(u8::is_ascii_digit)
-            && Path::new("/proc")
-                .join(process.to_string_lossy().as_ref())
-                .join("exe")
-                .read_link()
-                .is_ok_and(|executable| executable.starts_with(tree))
+            && Path::new("/proc").join(process.to_string_lossy().as_ref()).join("exe").read_link().is_ok_and(
+                |executable| executable.starts_with(tree) || beside.iter().any(|beside| executable.starts_with(beside)),
+            )
     })
 }
 
@@ -136,7 +135,7 @@ mod tests {
     fn trees_of_one_application() {
         let digest = Digest::of(b"x");
         let tree = format!("app-{digest}");
-        for rest in ["", ".lock", ".work", ".trash"] {
+        for rest in ["", ".lock", ".work", ".trash", ".trash2"] {
             assert_eq!(tree_of(&format!("{tree}{rest}"), "app").as_ref(), Some(&tree));
         }
         for other in [format!("app-two-{digest}"), format!("{tree}.txt"), "app-1".to_owned(), format!("b{tree}")] {

@@ -19,7 +19,7 @@ pub(super) struct Root {
 }
 
 /// What the names of files begin with that are made to see whether they can be executed.
-pub(super) const PROBE: &str = ".probe-";
+pub(super) const PROBE: &str = ".packproof-probe-";
 
 /// Bytes of a cache folder's path. Python, and much that it runs, stops at 4096 for a whole path.
 const LONGEST: usize = 2048;
@@ -89,7 +89,11 @@ impl Root {
         let executable = accessat(&self.fd, &*name, Access::EXEC_OK, AtFlags::empty());
         // A probe that stays behind is overwritten by the next one of this number, and does no harm.
         let _ = unlinkat(&self.fd, &*name, AtFlags::empty());
-        executable.map_err(|_| "programs may not be executed from there".to_owned())
+        match executable {
+            // Gone already: a process of the same number in another PID namespace made it too, and removed it.
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(_) => Err("programs may not be executed from there".to_owned()),
+        }
     }
 }
 

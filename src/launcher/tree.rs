@@ -23,7 +23,7 @@ use super::mark::{self, Durability, Lease};
 use super::retire;
 use super::root::{self, Root};
 use super::unpack;
-use crate::format::{MARK, Manifest};
+use crate::format::{Digest, MARK, Manifest, UNREAD, is_name};
 
 /// What a marked tree counts for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,12 +101,12 @@ pub(super) fn make(root: &Root, image: &Image, found: Found) -> Result<Lease, Er
     let work = format!("{name}.work");
     let made = fill(&root.fd, &work, image, Durability::ThisBoot).and_then(|()| {
         // What stands in the way is not whole. A program may still run from it, so it goes as late as can be.
-        let trash = format!("{name}.trash");
-        if statat(&root.fd, &*name, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
-            renameat(&root.fd, &*name, &root.fd, &*trash)?;
-        }
+        let trash = put_aside(root, &name)?;
         renameat(&root.fd, &*work, &root.fd, &*name)?;
-        remove_all(root.fd.as_fd(), &trash)?;
+        if let Some(trash) = trash {
+            // The new tree is there. What cannot be removed now is tried again at the next unpacking.
+            let _ = remove_all(root.fd.as_fd(), &*trash);
+        }
         Ok(())
     });
     if made.is_err() {
@@ -120,6 +120,27 @@ pub(super) fn make(root: &Root, image: &Image, found: Found) -> Result<Lease, Er
     Ok(lease)
 }
 
+/// What follows a tree's name where it waits to be removed. More than one, as removing fails where another user's file
+/// lies in the tree, or where a network file system keeps files that are still open.
+pub(super) const TRASH: [&str; 4] = [".trash", ".trash2", ".trash3", ".trash4"];
+
+/// Renames what has the tree's name, and says how it is called now; nothing where there was nothing.
+pub(super) fn put_aside(root: &Root, name: &str) -> Result<Option<String>, Errno> {
+    let mut taken = Errno::NOTEMPTY;
+    for suffix in TRASH {
+        let trash = format!("{name}{suffix}");
+        // What stays is in the way of the rename, which says so.
+        let _ = remove_all(root.fd.as_fd(), &*trash);
+        match renameat(&root.fd, name, &root.fd, &*trash) {
+            Ok(()) => return Ok(Some(trash)),
+            Err(Errno::NOENT) => return Ok(None),
+            Err(errno @ (Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR | Errno::ISDIR | Errno::BUSY)) => taken = errno,
+            Err(errno) => return Err(errno),
+        }
+    }
+    Err(taken)
+}
+
 /// Unpacks into a new folder `name` of `at`, and marks it.
 pub(super) fn fill(at: impl AsFd, name: &str, image: &Image, durability: Durability) -> Result<(), unpack::Failure> {
     mkdirat(&at, name, Mode::from_raw_mode(0o755))?;
@@ -131,6 +152,8 @@ pub(super) fn fill(at: impl AsFd, name: &str, image: &Image, durability: Durabil
         Durability::ThisBoot => mark::boot().is_none(),
     };
     let durability = if wait { Durability::Settled } else { durability };
+    let unread = "Nobody reads this file. A tree without it is made again: cleaners took what was not read for long.\n";
+    unpack::write_file(&work, UNREAD, 0o644, unread.as_bytes())?;
     if wait {
         syncfs(&work)?;
     }
@@ -171,13 +194,22 @@ fn sweep(root: &Root, own: &str) {
             }
             continue;
         }
-        let Some(tree) = entry.strip_suffix(".work").or_else(|| entry.strip_suffix(".trash")) else { continue };
+        let Some(tree) = leftover_of(&entry) else { continue };
         let held = (tree != own).then(|| lock(root, tree, FlockOperation::NonBlockingLockExclusive));
         if !matches!(held, Some(Err(_))) {
             // What cannot be removed now is tried again at the next unpacking.
             let _ = remove_all(root.fd.as_fd(), &entry);
         }
     }
+}
+
+/// The tree that a work folder or a tree put aside belongs to. Nothing for any other name: the cache folder may be
+/// one where the user keeps files too.
+fn leftover_of(entry: &str) -> Option<&str> {
+    let tree = [".work"].into_iter().chain(TRASH).find_map(|suffix| entry.strip_suffix(suffix))?;
+    let (name, digest) = tree.rsplit_once('-')?;
+    Digest::from_hex(digest.as_bytes())?;
+    is_name(name).then_some(tree)
 }
 
 /// The names in a folder, without `.` and `..`.
@@ -212,5 +244,36 @@ pub(super) fn remove_all<P: rustix::path::Arg + Copy>(at: BorrowedFd<'_>, name: 
 impl From<Errno> for unpack::Failure {
     fn from(errno: Errno) -> Self {
         Self::Io(io::Error::from(errno))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_start_left_behind_is_swept() {
+        let digest = Digest::of(b"x");
+        let tree = format!("my-app-{digest}");
+        for suffix in [".work", ".trash", ".trash4"] {
+            assert_eq!(leftover_of(&format!("{tree}{suffix}")), Some(&*tree));
+        }
+        let others = ["thesis.work", "old.trash", "a-b.work", ".work", &format!("-{digest}.work"), &tree];
+        for other in others {
+            assert_eq!(leftover_of(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_tree_is_put_aside_over_an_earlier_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::open_or_make(&folder.path().join("cache")).unwrap();
+        let at = |name: &str| root.path.join(name);
+        assert_eq!(put_aside(&root, "app"), Ok(None));
+        for _ in 0..2 {
+            fs_err::create_dir_all(at("app/lib")).unwrap();
+            assert_eq!(put_aside(&root, "app"), Ok(Some("app.trash".to_owned())), "an earlier one is replaced");
+        }
+        assert!(at("app.trash/lib").is_dir() && !at("app").exists());
     }
 }

@@ -166,7 +166,7 @@ fn check(layout: &Layout, spec: &PackSpec) -> Result<(), Error> {
         }
     }
     for (path, entry) in &layout.entries {
-        if path.as_str() == format::MARK {
+        if [format::MARK, format::UNREAD].contains(&path.as_str()) {
             return Err(Error::Reserved(path.clone()));
         }
         if let Source::Link(target) = &entry.source

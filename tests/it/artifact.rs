@@ -109,6 +109,7 @@ fn layouts_that_cannot_be_unpacked_are_refused() {
         pack::pack(&layout, &spec(), &out, &Silent).unwrap_err().to_string()
     };
     insta::assert_snapshot!(refused("app/main.py/x", Source::Generated(Vec::new())), @"`app/main.py` is both a file and a folder in the layout");
+    assert!(refused(".packproof-unread", Source::Generated(Vec::new())).contains("a name that packproof needs"));
     insta::assert_snapshot!(refused(".packproof", Source::Generated(Vec::new())), @"`.packproof` is a name that packproof needs for itself in the root of the tree");
     insta::assert_snapshot!(refused("app/link", Source::Link("../../x".into())), @"the link `app/link` to `../../x` leaves the tree");
     let mut nameless = spec();

@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use fs_err as fs;
 use packproof::format::Footer;
+use packproof::layout::{Entry, Layout, Origin, Source};
+use packproof::pack::{self, PackSpec};
+use packproof::progress::Silent;
 use serde_json::Value;
 
-use crate::support::{Place, failure, finish, python, sample, text};
+use crate::support::{Place, failure, finish, python, sample, spec, text};
 
 fn facts(output: &std::process::Output) -> Value {
     serde_json::from_str(&text(output)).unwrap()
@@ -191,7 +194,16 @@ fn a_cache_that_others_could_write_to_is_passed_over() {
 
 #[test]
 fn without_any_cache_the_error_names_each_candidate_and_the_cure() {
-    let place = Place::new();
+    // Of its own, as what lies in the last candidate would be found by every other test's artifact.
+    let mut layout = Layout::default();
+    for (at, source) in
+        [("bin/sample", Source::File("/bin/true".into())), ("app/main.py", Source::Generated(Vec::new()))]
+    {
+        layout.entries.insert(crate::support::path(at), Entry { source, mode: 0o755, origin: Origin::Interpreter });
+    }
+    let mut place = Place::new();
+    place.artifact = place.at("cacheless");
+    pack::pack(&layout, &PackSpec { name: "cacheless".to_owned(), ..spec() }, &place.artifact, &Silent).unwrap();
     fs::write(place.cache(), "a file").unwrap();
     fs::write(place.at("home/.cache"), "another").unwrap();
     // The last candidate is everybody's, so a test can only look at the message where it is unfit as well.
@@ -211,7 +223,7 @@ fn without_any_cache_the_error_names_each_candidate_and_the_cure() {
 fn a_tree_that_lost_its_mark_or_its_interpreter_is_made_again() {
     let place = Place::new();
     text(&place.run(&[]));
-    for lost in [".packproof", "bin/sample", "app/main.py"] {
+    for lost in [".packproof", ".packproof-unread", "bin/sample", "app/main.py"] {
         fs::remove_file(place.tree().join(lost)).unwrap();
         assert_eq!(text(&place.run(&[])), "hello\n", "{lost}");
         assert_eq!(place.cached().len(), 1);
@@ -297,7 +309,8 @@ fn an_extracted_tree_starts_without_a_cache() {
     let place = Place::new();
     let folder = place.at("opt/app");
     fs::create_dir_all(&folder).unwrap();
-    let said = text(&place.special("extract", &[folder.to_str().unwrap()]));
+    // As completion in a shell writes it.
+    let said = text(&place.special("extract", &[&format!("{}/", folder.display())]));
     let starter = folder.join("sample");
     assert_eq!(said.trim_end(), starter.to_str().unwrap());
     fs::rename(&folder, place.at("opt/moved")).unwrap();
@@ -315,9 +328,14 @@ fn an_extracted_tree_starts_without_a_cache() {
 
     let (code, message) = failure(&place.special("extract", &[place.at("opt/moved").to_str().unwrap()]));
     assert_eq!(code, 124, "{message}");
-    fs::remove_file(place.at("opt/moved/.packproof")).unwrap();
-    let (code, message) = failure(&run(&[]));
-    assert!(code == 121 && message.contains("extract it again"), "{message}");
+    for lost in ["opt/moved/.packproof-unread", "opt/moved/.packproof"] {
+        let kept = fs::read(place.at(lost)).unwrap();
+        fs::remove_file(place.at(lost)).unwrap();
+        let (code, message) = failure(&run(&[]));
+        assert!(code == 121 && message.contains("extract it again"), "{message}");
+        fs::write(place.at(lost), kept).unwrap();
+        assert_eq!(text(&run(&[])), "hello\n");
+    }
 }
 
 #[test]

@@ -90,6 +90,40 @@ fn a_running_program_holds_its_tree() {
     assert!(place.cached().is_empty());
 }
 
+/// What it will import comes from the new tree, though the kernel names the old one.
+#[test]
+fn a_program_holds_the_tree_that_took_the_place_of_its_own() {
+    let place = Place::new();
+    let child = sleeping(&place);
+    fs::remove_file(place.tree().join("app/empty.py")).unwrap();
+    assert!(text(&place.special("check", &[])).contains("unpacked again"));
+    assert!(!is_leased(&place));
+    let said = text(&place.special("clean", &[]));
+    assert!(said.contains("in use, left alone") && place.tree().is_dir(), "{said}");
+    end(child);
+    assert!(text(&place.special("clean", &[])).contains("removed"));
+}
+
+/// `PACKPROOF_CACHE` may be a folder where the user keeps other things.
+#[test]
+fn only_what_starts_left_behind_is_swept() {
+    let place = Place::new();
+    fs::create_dir(place.cache()).unwrap();
+    fs::set_permissions(place.cache(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    let at = |name: &str| place.cache().join(name);
+    let (precious, ours) =
+        (["thesis.work", "my-old.trash", ".probe-kit"], "other-00000000000000000000000000000001.work");
+    for name in precious.into_iter().chain([ours]) {
+        fs::create_dir(at(name)).unwrap();
+        fs::write(at(name).join("chapter"), "one").unwrap();
+    }
+    fs::write(at("notes.trash"), "kept").unwrap();
+    text(&place.run(&["hello"]));
+    assert!(!at(ours).exists());
+    text(&place.special("clean", &[]));
+    assert!(precious.iter().all(|name| at(name).join("chapter").exists()) && at("notes.trash").exists());
+}
+
 /// Trees of earlier builds: a new one is made, two others stay, and what is held or was just used.
 #[test]
 fn old_trees_go_by_themselves() {
@@ -265,6 +299,39 @@ fn odd_mounts_are_passed_over_or_named() {
     for wanted in ["noexec", "read-only", "set PACKPROOF_CACHE"] {
         assert!(message.to_lowercase().contains(wanted) || message.contains(wanted), "{wanted}: {message}");
     }
+}
+
+/// A mount inside stands for whatever cannot be removed: another user's file, one that a network file system keeps.
+#[test]
+fn a_tree_that_cannot_be_removed_stops_no_start() {
+    let place = Place::new();
+    text(&place.run(&["hello"]));
+    let damage = "mount -t tmpfs none $T/lib; rm $T/.packproof; $A hello; test -e $T/.packproof";
+    let order = format!(
+        "export PACKPROOF_CACHE={}; T={}; {damage}; {damage}; test -e $T.trash/lib; test -e $T.trash2/lib
+        mkdir $PACKPROOF_CACHE/sample-00000000000000000000000000000001
+        mkdir $PACKPROOF_CACHE/sample-ffffffffffffffffffffffffffffffff
+        PACKPROOF=clean $A >said 2>error && exit 1; grep -q 'cannot remove' error; grep -q 'cannot be removed' said
+        test $(grep -c 'removed$' said) = 3; ls -A $PACKPROOF_CACHE",
+        place.cache().display(),
+        place.tree().display()
+    );
+    let Some(output) = mounted(&place, &order) else { return skipped("the right to mount") };
+    let said = text(&output);
+    assert!(said.starts_with("hello\nhello\n") && !said.contains("0000001") && !said.contains("fffffff"), "{said}");
+    // The mounts are gone with their namespace.
+    assert_eq!(text(&place.run(&["hello"])), "hello\n");
+    text(&place.special("clean", &[]));
+    assert_eq!(fs::read_dir(place.cache()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_mount_point_is_no_place_to_extract_to() {
+    let place = Place::new();
+    let order = "mount -t tmpfs none $C; PACKPROOF=extract exec $A $C/";
+    let Some(output) = mounted(&place, order) else { return skipped("the right to mount") };
+    let (code, message) = failure(&output);
+    assert!(code == 124 && message.contains("mount point") && message.contains("inside it"), "{message}");
 }
 
 #[test]

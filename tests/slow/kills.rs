@@ -32,11 +32,12 @@ fn killed_first_starts_pile_nothing_up() {
         child.wait().unwrap();
         let mut left = place.cached();
         // A probe is removed by the next unpacking a minute later.
-        left.retain(|name| !name.starts_with(".probe-"));
+        left.retain(|name| !name.starts_with(".packproof-probe-"));
         assert!(left.len() <= 1, "round {round}: {left:?}");
         if round % 10 == 9 {
             assert_eq!(text(&place.run(&["hello"])), "hello\n", "round {round}, killed after {moment:?}");
-            let trees: Vec<_> = place.cached().into_iter().filter(|name| !name.starts_with(".probe-")).collect();
+            let trees: Vec<_> =
+                place.cached().into_iter().filter(|name| !name.starts_with(".packproof-probe-")).collect();
             assert_eq!(trees, std::slice::from_ref(&tree));
         }
     }
