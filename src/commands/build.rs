@@ -7,7 +7,7 @@ use fs_err as fs;
 
 use crate::cli::{self, Printer};
 use crate::pack::{self, Compression};
-use crate::pipeline::{self, Choices, Project};
+use crate::pipeline::{self, Choices, Project, STAGING};
 use crate::progress::Progress;
 use crate::report::findings::{self, Extent};
 use crate::report::{self, build};
@@ -115,8 +115,7 @@ struct Staging {
     _held: fs::File,
 }
 
-const STAGING: &str = ".packproof-staging-";
-/// Characters that follow it.
+/// Characters that follow [`STAGING`].
 const RANDOM: usize = 6;
 
 impl Staging {

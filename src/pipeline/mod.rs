@@ -23,7 +23,7 @@ use crate::licenses::Inventory;
 use crate::licenses::debian::Packages;
 use crate::progress::Progress;
 
-pub use proof::proof_plan;
+pub use proof::{STAGING, proof_plan};
 pub use reach::reached;
 pub use spec::{Choices, pack_spec};
 pub use whole::audit_environment;

@@ -30,7 +30,7 @@ pub fn proof_plan(project: &Project, planned: &Planned, artifact: &Path, tool: &
         name: config.runner.name.clone(),
         artifact: artifact.to_owned(),
         tool: tool.to_owned(),
-        kept: key(project, planned, &world).zip(cache::root()).map(|(key, folder)| (folder, key)),
+        kept: key(project, planned, &world, artifact).zip(cache::root()).map(|(key, folder)| (folder, key)),
         world: Some(world),
         application,
         hidden: hidden.into_iter().collect(),
@@ -151,8 +151,7 @@ fn application(project: &Project, planned: &Planned) -> Vec<ApplicationFolder> {
 }
 
 /// Names everything that the environment's side depends on, with the tool and the script that asks.
-fn key(project: &Project, planned: &Planned, world: &World) -> Option<String> {
-    use std::os::unix::fs::MetadataExt as _;
+fn key(project: &Project, planned: &Planned, world: &World, artifact: &Path) -> Option<String> {
     let mut hasher = blake3::Hasher::new();
     let mut part = |bytes: &[u8]| {
         hasher.update(&(bytes.len() as u64).to_le_bytes());
@@ -164,14 +163,6 @@ fn key(project: &Project, planned: &Planned, world: &World) -> Option<String> {
     part(&serde_json::to_vec(&imports(project, &left_out)).ok()?);
     part(&serde_json::to_vec(&project.environment.facts).ok()?);
     part(world.root.as_os_str().as_encoded_bytes());
-    let metadata = |path: &Path| {
-        let it = fs_err::metadata(path).ok()?;
-        Some(
-            [it.size(), it.mtime().cast_unsigned(), it.mtime_nsec().cast_unsigned(), it.ino()]
-                .map(u64::to_le_bytes)
-                .concat(),
-        )
-    };
     for (path, entry) in &planned.layout.entries {
         let (Source::File(source) | Source::Patched { path: source, .. }) = &entry.source else { continue };
         part(path.as_str().as_bytes());
@@ -183,7 +174,65 @@ fn key(project: &Project, planned: &Planned, world: &World) -> Option<String> {
             part(&metadata(file)?);
         }
     }
+    // What it reads, and what it looks for in vain, too.
+    let folders: BTreeSet<PathBuf> = application_folders(project).into_iter().chain([world.root.clone()]).collect();
+    for folder in &folders {
+        for (path, facts) in files_of(folder, artifact)? {
+            part(path.as_os_str().as_encoded_bytes());
+            part(&facts);
+        }
+    }
     Some(hasher.finalize().to_hex()[..32].to_owned())
+}
+
+/// Starts the name of the folder that an artifact lies in until it is proved.
+pub const STAGING: &str = ".packproof-staging-";
+
+/// Size, time and inode.
+fn metadata(path: &Path) -> Option<Vec<u8>> {
+    use std::os::unix::fs::MetadataExt as _;
+    let it = fs_err::metadata(path).ok()?;
+    let facts = [it.size(), it.mtime().cast_unsigned(), it.mtime_nsec().cast_unsigned(), it.ino()];
+    Some(facts.map(u64::to_le_bytes).concat())
+}
+
+/// More files than that are walked in no time that anybody would call none: nothing is kept then.
+const MOST_FILES: usize = 100_000;
+
+/// Every file below a folder of the application's, in order, but for what tools write there: an environment's files are
+/// known by its distributions, and a build's own results change with each build.
+fn files_of(folder: &Path, artifact: &Path) -> Option<Vec<(PathBuf, Vec<u8>)>> {
+    const OF_TOOLS: [&str; 8] =
+        ["__pycache__", ".git", ".hg", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".tox", "node_modules"];
+    let is_staging =
+        |path: &Path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(STAGING.as_bytes()));
+    // Until it is proved it lies in a folder beside its place.
+    let place = artifact.parent().filter(|parent| is_staging(parent)).and_then(Path::parent);
+    let results = match (place, artifact.file_name()) {
+        (Some(place), Some(name)) => place.join(name),
+        (Some(_) | None, _) => artifact.to_owned(),
+    };
+    let result_names =
+        ["", ".proof.json", ".unproved", ".unproved.proof.json"].map(|end| format!("{}{end}", results.display()));
+    let is_wanted = |entry: &walkdir::DirEntry| {
+        let is_folder = entry.depth() > 0 && entry.file_type().is_dir();
+        let of_tools = is_folder && OF_TOOLS.iter().any(|name| entry.file_name() == *name);
+        let environment = is_folder && entry.path().join("pyvenv.cfg").exists();
+        let built = is_folder && entry.path() == folder.join("dist") || is_staging(entry.path());
+        let result = result_names.iter().any(|name| entry.path() == Path::new(name));
+        !of_tools && !environment && !built && !result
+    };
+    let walk = walkdir::WalkDir::new(folder).min_depth(1).sort_by_file_name().into_iter().filter_entry(is_wanted);
+    let mut files = Vec::new();
+    for entry in walk.flatten() {
+        // A folder's own time changes with whatever is not wanted in it.
+        let facts = if entry.file_type().is_dir() { Vec::new() } else { metadata(entry.path()).unwrap_or_default() };
+        files.push((entry.into_path(), facts));
+        if files.len() > MOST_FILES {
+            return None;
+        }
+    }
+    Some(files)
 }
 
 /// `sys.path[0]`, then the folders of `[runner] path`.

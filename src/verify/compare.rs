@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::expected::Expected;
-use super::observe::Observations;
+use super::observe::{LOADED, Observations};
 use super::plan::ImportCheck;
 use super::proof::{Difference, Imports, Kind};
 
@@ -20,11 +20,23 @@ pub(super) fn compare(
 ) -> (Imports, Vec<Difference>) {
     let mut comparison = Comparison { expected, artifact, checks, changed, blamed: BTreeSet::new(), found: Vec::new() };
     let imports = comparison.imports(checks);
+    comparison.unfinished();
     comparison.contents();
     comparison.distributions(wanted);
     comparison.union(Kind::ChildEnvironment, "not set", "a child process");
     comparison.leftovers();
     (imports, comparison.found)
+}
+
+/// Differences of a first run that stand after a second, and those that the second did not show. A second run that does
+/// worse in anything has shown nothing: what it did not get to compare, e.g. names, it says nothing about.
+pub(super) fn twice(first: Vec<Difference>, second: &[Difference]) -> (Vec<Difference>, Vec<Difference>) {
+    let known: BTreeSet<(Kind, &str)> = first.iter().flat_map(Difference::subjects).collect();
+    let still: BTreeSet<(Kind, &str)> = second.iter().flat_map(Difference::subjects).collect();
+    if still.iter().any(|subject| subject.0 == Kind::NoResult || !known.contains(subject)) {
+        return (first, Vec::new());
+    }
+    first.into_iter().partition(|difference| difference.subjects().any(|subject| still.contains(&subject)))
 }
 
 struct Comparison<'a> {
@@ -109,6 +121,28 @@ impl Comparison<'_> {
             }
             _ => None,
         }
+    }
+
+    /// Where a process did not tell what it had loaded, the rest of the comparison is about nothing: that it is so on
+    /// both sides makes it no better.
+    fn unfinished(&mut self) {
+        let said = |value: Option<&String>| value.map_or_else(|| "was told".to_owned(), ToOwned::to_owned);
+        let before = self.expected.get(Kind::NoResult, LOADED);
+        let after = self.artifact.facts.get(&Kind::NoResult).and_then(|facts| facts.get(LOADED));
+        let once = self.expected.is_unstable(Kind::NoResult, LOADED);
+        if before.is_none() && after.is_none() && !once {
+            return;
+        }
+        let environment = if once { "was told by one of two runs alone".to_owned() } else { said(before) };
+        self.found.push(Difference {
+            kind: Kind::NoResult,
+            subject: LOADED.to_owned(),
+            because: vec!["the process after its imports".to_owned()],
+            also: Vec::new(),
+            environment,
+            artifact: said(after),
+            output: self.artifact.output.get(LOADED).filter(|text| !text.is_empty()).cloned(),
+        });
     }
 
     /// What was loaded, beyond that it could be.
@@ -248,7 +282,7 @@ mod tests {
     }
 
     fn seen(checks: &[ImportCheck], outcomes: &[Outcome]) -> Observations {
-        let smoke = Smoke { outcomes: outcomes.to_vec(), warnings: BTreeMap::new(), inventories: Vec::new() };
+        let smoke = Smoke { outcomes: outcomes.to_vec(), ..Smoke::default() };
         Observations::of(checks, &smoke, Which::Artifact)
     }
 
@@ -276,6 +310,23 @@ mod tests {
     }
 
     #[test]
+    fn a_process_that_does_not_tell_what_it_loaded_is_no_result_even_if_alike() {
+        let told = Observations::default();
+        let lost = Lost { how: "exit status 1".into(), output: String::new() };
+        let smoke = Smoke { unfinished: vec![lost], ..Smoke::default() };
+        let untold = Observations::of(&[], &smoke, Which::Artifact);
+        for (one, two, artifact, is_red) in [
+            (&told, &told, &told, false),
+            (&told, &told, &untold, true),
+            (&untold, &untold, &untold, true),
+            (&told, &untold, &told, true),
+        ] {
+            let (_, differences) = compare(&[], &Expected::of(one, two), artifact, &[], &BTreeSet::new());
+            assert_eq!(differences.iter().map(|it| it.kind).collect::<Vec<_>>(), vec![Kind::NoResult; is_red.into()]);
+        }
+    }
+
+    #[test]
     fn one_cause_is_one_difference() {
         let checks = [check("m", false), check("n", false)];
         let good = seen(&checks, &[imported("file", &[]), imported("file", &[])]);
@@ -293,6 +344,28 @@ mod tests {
         let (counts, differences) = compare(&checks, &expected, &one, &[], &BTreeSet::new());
         assert_eq!((counts.same, differences.len()), (0, 0));
         assert_eq!(counts.unstable, ["import: m"]);
+    }
+
+    #[test]
+    fn a_second_run_forgives_only_what_it_does_better() {
+        let found = |subjects: &[(Kind, &str)]| -> Vec<Difference> {
+            let difference = |(kind, subject): &(Kind, &str)| Difference {
+                kind: *kind,
+                subject: (*subject).to_owned(),
+                because: Vec::new(),
+                also: Vec::new(),
+                environment: String::new(),
+                artifact: String::new(),
+                output: None,
+            };
+            subjects.iter().map(difference).collect()
+        };
+        let first = [(Kind::Import, "a"), (Kind::Import, "b")];
+        let left = |second: &[(Kind, &str)]| twice(found(&first), &found(second)).0.len();
+        assert_eq!(left(&[]), 0);
+        assert_eq!(left(&[(Kind::Import, "b")]), 1);
+        assert_eq!(left(&[(Kind::Names, "c")]), 2, "something else");
+        assert_eq!(left(&[(Kind::NoResult, "a")]), 2);
     }
 
     #[test]

@@ -19,10 +19,12 @@ pub(super) fn of(side: &Side, inventories: &[Inventory]) -> BTreeSet<String> {
     let folders = WalkDir::new(&side.folder).min_depth(1).max_depth(1).into_iter().flatten();
     for folder in folders.filter(|entry| entry.file_type().is_dir()) {
         let name = folder.file_name().to_string_lossy().into_owned();
-        let label = match name.as_str() {
+        // Of a second run as well: `home-2`.
+        let purpose = name.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('-');
+        let label = match purpose {
             "home" => "<home>",
             "tmp" => "<tmp>",
-            _ if name.starts_with("cwd-") => "<cwd>",
+            "cwd" => "<cwd>",
             _ => continue,
         };
         files(folder.path(), label, &mask, &mut found);

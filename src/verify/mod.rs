@@ -39,6 +39,7 @@ pub use proof::{
     Verdict,
 };
 use side::Which;
+use smoke::Runs;
 
 pub use record::{Record, prove_alone};
 
@@ -89,9 +90,9 @@ pub fn expect(plan: &Plan, progress: &dyn Progress) -> Result<Expected, Error> {
         let mut side = pair::environment_alone(plan, scratch)?;
         let (checks, _) = left_out::split(&plan.imports);
         progress.start("importing, unpackaged, twice", 2 * checks.len() as u64);
-        let runs = smoke::run(&mut side, &checks, plan.limits.import, 2, progress)?;
+        let runs = smoke::run(&mut side, &checks, plan.limits.import, Runs { first: 0, count: 2 }, progress)?;
         progress.finish();
-        // The runs share their folders.
+        // What one run leaves is known for both: the next may leave it or not.
         let inventories: Vec<_> = runs.iter().flat_map(|run| run.inventories.clone()).collect();
         let left = leftover::of(&side, &inventories);
         let seen = runs.iter().map(|run| {
@@ -200,17 +201,14 @@ fn import_everything(
     progress: &dyn Progress,
 ) -> Result<Imported, Error> {
     let (checks, left_out) = left_out::split(&plan.imports);
-    let (seen, inventories) = import_packed(pair, plan, &checks, progress)?;
+    let (seen, inventories) = import_packed(pair, plan, &checks, 0, progress)?;
     let (mut imports, mut differences) =
         compare::compare(&checks, expected, &seen, &plan.distributions, &plan.libraries.changed);
     if !differences.is_empty() && differences.iter().all(|difference| difference.kind != Kind::NoResult) {
         // The environment has had two runs to show what it does not do alike; so has the artifact.
-        let (again, _) = import_packed(pair, plan, &checks, progress)?;
+        let (again, _) = import_packed(pair, plan, &checks, 1, progress)?;
         let (_, second) = compare::compare(&checks, expected, &again, &plan.distributions, &plan.libraries.changed);
-        let still: BTreeSet<(Kind, &str)> = second.iter().flat_map(Difference::subjects).collect();
-        let (stable, unstable): (Vec<_>, Vec<_>) = differences
-            .into_iter()
-            .partition(|difference| difference.subjects().any(|subject| still.contains(&subject)));
+        let (stable, unstable) = compare::twice(differences, &second);
         imports.unstable.extend(unstable.iter().map(|it| format!("{}: {} (packed)", it.kind.name(), it.subject)));
         differences = stable;
     }
@@ -227,10 +225,11 @@ fn import_packed(
     pair: &mut Pair,
     plan: &Plan,
     checks: &[ImportCheck],
+    number: usize,
     progress: &dyn Progress,
 ) -> Result<(Observations, Vec<outcome::Inventory>), Error> {
     progress.start("importing, packed", checks.len() as u64);
-    let runs = smoke::run(&mut pair.artifact, checks, plan.limits.import, 1, progress)?;
+    let runs = smoke::run(&mut pair.artifact, checks, plan.limits.import, Runs { first: number, count: 1 }, progress)?;
     progress.finish();
     let mut seen = Observations::default();
     let mut inventories = Vec::new();

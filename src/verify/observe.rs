@@ -27,6 +27,9 @@ const CHANGED_ON_THE_WAY: [&str; 2] = ["_sysconfigdata", "__editable__"];
 /// Variables that the prover itself sets, as far as the sandbox asks for it.
 const OWN: [&str; 2] = ["PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED"];
 
+/// Subject of a process that did not live to tell it.
+pub(super) const LOADED: &str = "what was loaded";
+
 impl Observations {
     pub(super) fn of(checks: &[ImportCheck], smoke: &Smoke, which: Which) -> Self {
         let mut seen = Self::default();
@@ -47,6 +50,10 @@ impl Observations {
         }
         for inventory in &smoke.inventories {
             seen.take(inventory, which);
+        }
+        if let Some(lost) = smoke.unfinished.first() {
+            seen.output.insert(LOADED.to_owned(), lost.output.clone());
+            seen.note(Kind::NoResult, LOADED, format!("did not come back to tell: {}", lost.how));
         }
         seen
     }

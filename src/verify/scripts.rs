@@ -87,7 +87,7 @@ pub(super) fn run(side: &mut Side, script: Script<'_>, limit: Duration, progress
         }
     }
     fs::write(&specification, serde_json::to_vec(&spec).map_err(std::io::Error::from)?)?;
-    let (job, output) = side.python(&[&runner, &specification], cwd)?;
+    let (job, output) = side.python(&[&runner, &specification], cwd, 0)?;
     let id = side.sandbox.run(job)?;
     let ending = side.finish(id, limit)?;
     progress.advance(1);

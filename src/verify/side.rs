@@ -73,10 +73,21 @@ impl Side {
         Ok(Self { which, sandbox, folder, program, application, known, bytecode: None, may_write: false, count: 0 })
     }
 
+    /// Home folder and folder for temporary files of the run with this number. Each run has its own: one would find
+    /// what another has left.
+    pub(super) fn folders(&self, run: usize) -> [PathBuf; 2] {
+        ["home", "tmp"].map(|name| {
+            let number = if run == 0 { String::new() } else { format!("-{}", run + 1) };
+            self.folder.join(format!("{name}{number}"))
+        })
+    }
+
     /// The environment that a process starts with, and nothing else. `home` is a folder name, made where missing.
     pub(super) fn variables(&self, home: &str) -> Result<BTreeMap<String, String>, Error> {
-        let home = self.folder.join(home);
-        let temporary = self.folder.join("tmp");
+        self.variables_with([self.folder.join(home), self.folder.join("tmp")])
+    }
+
+    fn variables_with(&self, [home, temporary]: [PathBuf; 2]) -> Result<BTreeMap<String, String>, Error> {
         fs::create_dir_all(&home)?;
         fs::create_dir_all(&temporary)?;
         let mut variables: BTreeMap<String, String> = [
@@ -106,9 +117,9 @@ impl Side {
         Ok(folder)
     }
 
-    /// This side's Python with `arguments`; its output, standard and error, goes to `output` inside `cwd`.
-    pub(super) fn python(&self, arguments: &[&Path], cwd: PathBuf) -> Result<(Job, PathBuf), Error> {
-        let mut env = self.variables("home")?;
+    /// This side's Python with `arguments`, in the folders of a run; its output, standard and error, goes to a file.
+    pub(super) fn python(&self, arguments: &[&Path], cwd: PathBuf, run: usize) -> Result<(Job, PathBuf), Error> {
+        let mut env = self.variables_with(self.folders(run))?;
         // Else the order of sets, and all that follows from it, would be another one in each process.
         env.insert("PYTHONHASHSEED".to_owned(), "0".to_owned());
         if self.which == Which::Artifact {

@@ -152,7 +152,9 @@ class Reporter:
         self.watch = Watch(known + ["/proc/", "/dev/", "/sys/"])
 
     def send(self, kind, **fields):
-        line = json.dumps({"nonce": self.nonce, "kind": kind, **fields}).encode() + b"\n"
+        # A name that is no text cannot be read at the other end, and the whole line would be lost with it.
+        line = json.dumps({"nonce": self.nonce, "kind": kind, **fields}, ensure_ascii=False)
+        line = line.encode("utf-8", "replace") + b"\n"
         while line:
             line = line[os.write(self.descriptor, line):]
 
@@ -216,7 +218,7 @@ class Reporter:
             try:
                 importlib.import_module(name + "." + wanted)
             except ModuleNotFoundError as error:
-                ours = error.name == name + "." + wanted or not hasattr(module, "__path__")
+                ours = error.name == name + "." + wanted or ask(module, "__path__") is None
                 missing.append([wanted, None if ours else self.error(error)])
             except BaseException as error:
                 missing.append([wanted, self.error(error)])
@@ -229,7 +231,7 @@ class Reporter:
             loaded = point.load()
         except BaseException as error:
             return {"failed": self.error(error)}
-        return {"imported": {"missing": [], "module": str(getattr(loaded, "__module__", "") or ""),
+        return {"imported": {"missing": [], "module": text_of(ask(loaded, "__module__")),
                              "origin": "object", "owner": "", "file": type(loaded).__name__}}
 
     def error(self, error):
@@ -251,10 +253,9 @@ class Reporter:
 
         Asked of the module that sys.modules holds in the end, which need not be the one that was looked for."""
         import importlib.machinery
-        name = str(getattr(module, "__name__", ""))
-        file = getattr(module, "__file__", None)
-        if not isinstance(file, str):
-            kind = "namespace" if hasattr(module, "__path__") else "built-in"
+        name, file = text_of(ask(module, "__name__")), text_of(ask(module, "__file__"))
+        if not file:
+            kind = "built-in" if ask(module, "__path__") is None else "namespace"
             return {"module": name, "origin": kind, "owner": "", "file": ""}
         parts = file.split(os.sep)
         count = name.count(".") + 1
@@ -276,12 +277,12 @@ class Reporter:
         watched = self.watched()
         files, contents, names = {}, {}, {}
         for name, module in sorted(sys.modules.items(), key=lambda item: str(item[0])):
+            file = text_of(ask(module, "__file__"))
             try:
-                file = getattr(module, "__file__", None)
-                bound = dict(vars(module)) if isinstance(file, str) else {}
+                bound = dict(vars(module)) if file else {}
             except BaseException:
-                continue
-            if isinstance(file, str) and name not in ("__main__", "_packproof"):
+                bound = {}
+            if file and name not in ("__main__", "_packproof"):
                 files[str(name)] = os.path.abspath(file)
                 contents[str(name)] = [digest_of_file(file), self.codes.get(name, "")]
                 names[str(name)] = spell(bound)
@@ -382,8 +383,8 @@ class Reporter:
         from importlib import resources
         listed = {}
         for name, module in sorted(sys.modules.items(), key=lambda item: str(item[0])):
-            file = getattr(module, "__file__", None)
-            if "." in name or not isinstance(file, str) or not os.path.basename(file).startswith("__init__."):
+            file = text_of(ask(module, "__file__"))
+            if not file or "." in text_of(name) or not os.path.basename(file).startswith("__init__."):
                 continue
             if os.path.basename(os.path.dirname(os.path.dirname(file))) not in ("site-packages", "dist-packages"):
                 continue
@@ -408,6 +409,19 @@ class Reporter:
         return {name: self.normalise(value) for name, value in seen.items()}
 
 
+def ask(thing, name):
+    """An attribute, or None. A module need not be one: what an application puts in sys.modules may raise anything."""
+    try:
+        return getattr(thing, name, None)
+    except BaseException:
+        return None
+
+
+def text_of(value):
+    """What is text already; the class is asked of the value's own type, not of what it says of itself."""
+    return str(value) if issubclass(type(value), str) else ""
+
+
 def spell(bound):
     """The names that a module binds; what is true or false shows its value, as flags for optional parts do."""
     told = []
@@ -423,7 +437,7 @@ def digest_of_file(path):
     try:
         with open(path, "rb") as file:
             content = file.read()
-    except OSError:
+    except (OSError, ValueError):
         return "unreadable"
     if content[:6] == b"\x7fELF\x02\x01":
         try:

@@ -20,13 +20,23 @@ const GROUP: usize = 20_000;
 const AT_ONCE: usize = 2;
 
 /// One run of every check on one side, in the order of the checks.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Smoke {
     pub outcomes: Vec<Outcome>,
     /// Check → what it warned of.
     pub warnings: BTreeMap<usize, Vec<String>>,
     /// One for each process that came to its end.
     pub inventories: Vec<Inventory>,
+    /// Processes that came to the end of their imports and did not live to tell what they had loaded.
+    pub unfinished: Vec<Lost>,
+}
+
+/// Runs of one side in the same sandbox, each with folders of its own.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Runs {
+    /// The number of the first.
+    pub first: usize,
+    pub count: usize,
 }
 
 /// Checks of one run that share a process.
@@ -35,26 +45,34 @@ struct Group {
     checks: Vec<usize>,
 }
 
-/// `runs` times the same, as far as possible at the same time. `limit` is for one import.
+/// The same as often as asked, as far as possible at the same time. `limit` is for one import.
 pub(super) fn run(
     side: &mut Side,
     checks: &[ImportCheck],
     limit: Duration,
-    runs: usize,
+    Runs { first, count: runs }: Runs,
     progress: &dyn Progress,
 ) -> Result<Vec<Smoke>, Error> {
     let mut outcomes: Vec<Vec<Option<Outcome>>> = vec![vec![None; checks.len()]; runs];
-    let mut found: Vec<Smoke> =
-        (0..runs).map(|_| Smoke { outcomes: Vec::new(), warnings: BTreeMap::new(), inventories: Vec::new() }).collect();
+    let mut found: Vec<Smoke> = (0..runs).map(|_| Smoke::default()).collect();
     let all: Vec<usize> = (0..checks.len()).collect();
     let mut waiting: VecDeque<Group> =
         (0..runs).flat_map(|run| all.chunks(GROUP).map(move |ids| Group { run, checks: ids.to_vec() })).collect();
     let mut active: Vec<Process> = Vec::new();
-    while !(waiting.is_empty() && active.is_empty()) {
+    loop {
+        if waiting.is_empty() && active.is_empty() {
+            // Without an import, or where none came back, the interpreter itself is still to be tried.
+            let bare = |smoke: &Smoke| smoke.inventories.is_empty() && smoke.unfinished.is_empty();
+            waiting.extend((0..runs).filter(|run| bare(&found[*run])).map(|run| Group { run, checks: Vec::new() }));
+            if waiting.is_empty() {
+                break;
+            }
+        }
         while active.len() < AT_ONCE
             && let Some(group) = waiting.pop_front()
         {
-            active.push(Process::start(side, group, checks)?);
+            let number = first + group.run;
+            active.push(Process::start(side, group, number, checks)?);
         }
         let mut at = 0;
         while at < active.len() {
@@ -72,7 +90,7 @@ pub(super) fn run(
                 }
             }
             found[run].inventories.extend(process.inventory.clone());
-            waiting.extend(process.follow_up(of));
+            waiting.extend(process.follow_up(of, &mut found[run].unfinished));
         }
     }
     for (smoke, outcomes) in found.iter_mut().zip(outcomes) {
@@ -98,7 +116,7 @@ struct Process {
 }
 
 impl Process {
-    fn start(side: &mut Side, group: Group, checks: &[ImportCheck]) -> Result<Self, Error> {
+    fn start(side: &mut Side, group: Group, number: usize, checks: &[ImportCheck]) -> Result<Self, Error> {
         let cwd = side.fresh("cwd")?;
         let folder = side.fresh("smoke")?;
         let script = folder.join("smoke.py");
@@ -117,19 +135,26 @@ impl Process {
             .collect();
         let mut known = vec![side.folder.clone()];
         known.extend(side.known.iter().cloned());
+        let [home, temporary] = side.folders(number);
         let spec = json!({
             "path": side.application,
             "results": results,
             "nonce": nonce,
             "checks": listed,
-            "labels": {"<cwd>": [cwd], "<scratch>": [side.folder]},
+            // The folders of a second run are called as those of the first.
+            "labels": {
+                "<cwd>": [cwd],
+                "<scratch>/home": [home],
+                "<scratch>/tmp": [temporary],
+                "<scratch>": [side.folder],
+            },
             "known": known,
             "litter": side.shared_folders(),
         });
         fs::write(&specification, serde_json::to_vec(&spec).map_err(std::io::Error::from)?)?;
         // Opened before the process starts, which unlinks the name.
         let reader = Reader { file: fs::File::open(&results)?, offset: 0, rest: Vec::new(), nonce };
-        let (job, output) = side.python(&[&script, &specification], cwd)?;
+        let (job, output) = side.python(&[&script, &specification], cwd, number)?;
         let id = side.sandbox.run(job)?;
         Ok(Self {
             group,
@@ -182,7 +207,7 @@ impl Process {
     }
 
     /// The import that had begun gets a process to itself; those behind it start anew without it.
-    fn follow_up(self, outcomes: &mut [Option<Outcome>]) -> Vec<Group> {
+    fn follow_up(self, outcomes: &mut [Option<Outcome>], unfinished: &mut Vec<Lost>) -> Vec<Group> {
         if self.is_done {
             return Vec::new();
         }
@@ -193,11 +218,13 @@ impl Process {
             let groups = [vec![culprit], others].map(|checks| Group { run, checks });
             return groups.into_iter().filter(|group| !group.checks.is_empty()).collect();
         }
-        // All reported, but the process did not: what it held at its end is not known, so the last import is
-        // answerable. None begun: nothing can be imported at all.
-        let blamed = if missing.is_empty() { checks.last().copied().into_iter().collect() } else { missing };
-        for id in blamed {
-            outcomes[id] = Some(Outcome::Lost(Lost { how: self.how.clone(), output: self.said.clone() }));
+        let lost = Lost { how: self.how, output: self.said };
+        if missing.is_empty() {
+            unfinished.push(lost.clone());
+        }
+        // None begun: nothing can be imported at all.
+        for id in missing {
+            outcomes[id] = Some(Outcome::Lost(lost.clone()));
         }
         Vec::new()
     }

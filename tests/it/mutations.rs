@@ -445,6 +445,15 @@ const MUTATIONS: &[Mutation] = &[
         |mut it| it.append("shapes/late.py", LATE, "import tempfile\ntempfile.mkstemp()"),
         (Kind::Leftover, "<tmp>/tmp…", "left behind"),
     ),
+    mutation(
+        "a module fails until it has left something behind",
+        |mut it| {
+            let code = "import os\nseen = os.path.expanduser('~/.shapes')\nif not os.path.exists(seen):\n    \
+                        open(seen, 'w').close()\n    raise RuntimeError('the first time')";
+            it.append("shapes/late.py", LATE, code);
+        },
+        (Kind::Import, "shapes.late", "RuntimeError: the first time"),
+    ),
     // The process does not come back.
     mutation(
         "a module ends the process",

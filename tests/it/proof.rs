@@ -418,19 +418,96 @@ fn an_import_that_ends_the_process_or_forges_results_is_no_result() {
     assert_eq!(script.artifact, "exit status 0, before it came to its end");
 }
 
+/// The same module on both sides.
+fn on_both_sides(fixture: &Fixture, module: &str) {
+    let site = fixture.path(&format!("venv/lib/python{}/site-packages", fixture.version));
+    for place in [site.join("shapes/late.py"), fixture.package("shapes/late.py")] {
+        write(&place, module);
+    }
+}
+
+/// With nothing but imports to compare.
+fn imports_alone(fixture: &Fixture, prelude: &str) -> Plan {
+    let mut plan = fixture.plan(fixture.pack(prelude));
+    plan.starts.clear();
+    plan.scripts.clear();
+    plan
+}
+
+#[test]
+fn without_anything_to_import_the_artifact_is_started_all_the_same() {
+    let fixture = Fixture::new();
+    let mut plan = imports_alone(&fixture, "");
+    plan.imports.clear();
+    plan.distributions.clear();
+    let proof = prove(&plan, &Silent).unwrap();
+    assert!(proof.is_proved() && proof.escape.modules > 0, "{}", text(&proof));
+    plan.artifact = fixture.pack("kill -ILL $$");
+    let found = prove(&plan, &Silent).unwrap();
+    let found = difference(&found, Kind::NoResult, "what was loaded");
+    assert!(found.artifact.contains("SIGILL"), "{}", found.artifact);
+}
+
+#[test]
+fn a_module_that_raises_when_asked_hides_nothing() {
+    let fixture = Fixture::new();
+    let lazy = "import sys\n\nclass Lazy:\n    def __getattr__(self, name):\n        raise ImportError(name)\n\n\
+                sys.modules['lazy'] = Lazy()\nclass Circle: pass\n";
+    on_both_sides(&fixture, lazy);
+    let mut plan = imports_alone(&fixture, "");
+    let proof = prove(&plan, &Silent).unwrap();
+    assert!(proof.is_proved() && proof.escape.modules > 0, "{}", text(&proof));
+
+    // What nothing can be done about, alike on both sides.
+    on_both_sides(&fixture, &lazy.replace("raise ImportError(name)", "__import__('os')._exit(0)"));
+    plan.artifact = fixture.pack("");
+    let proof = prove(&plan, &Silent).unwrap();
+    let found = difference(&proof, Kind::NoResult, "what was loaded");
+    assert_eq!(found.environment, "did not come back to tell: exit status 0");
+    assert_eq!(found.artifact, found.environment);
+}
+
+#[test]
+fn a_second_run_does_not_find_what_the_first_has_left() {
+    let fixture = Fixture::new();
+    let module = "import os\nseen = os.path.expanduser('~/.shapes')\nif not os.path.exists(seen):\n    \
+                  open(seen, 'w').close()\n    open(os.path.join(os.path.dirname(__file__), 'table.txt')).close()\n\
+                  class Circle: pass\n";
+    on_both_sides(&fixture, module);
+    write(&fixture.path(&format!("venv/lib/python{}/site-packages/shapes/table.txt", fixture.version)), "");
+    let mut plan = imports_alone(&fixture, "");
+    // It imports the other one.
+    plan.imports.retain(|it| it.module != "shapes");
+    let proof = prove(&plan, &Silent).unwrap();
+    let found = difference(&proof, Kind::Import, "shapes.late");
+    assert!(found.artifact.starts_with("FileNotFoundError"), "{}", text(&proof));
+    assert_eq!(found.environment, "imports");
+}
+
+#[test]
+fn two_runs_at_the_same_time_do_not_meet() {
+    let fixture = Fixture::new();
+    let module = "import os, tempfile\ntry:\n    os.mkdir(os.path.expanduser('~/.shapes'))\n    \
+                  os.mkdir(tempfile.gettempdir() + '/shapes')\n    FIRST = True\nexcept FileExistsError:\n    \
+                  FIRST = False\nclass Circle: pass\n";
+    on_both_sides(&fixture, module);
+    let proof = prove(&imports_alone(&fixture, ""), &Silent).unwrap();
+    assert!(proof.is_proved() && proof.imports.unstable.is_empty(), "{}", text(&proof));
+}
+
 #[test]
 fn an_import_that_hangs_is_ended() {
     let fixture = Fixture::new();
     write(&fixture.package("shapes/late.py"), "import time\ntime.sleep(3600)\n");
     let mut plan = fixture.plan(fixture.pack(""));
-    plan.limits.import = std::time::Duration::from_secs(3);
+    plan.limits.import = std::time::Duration::from_secs(10);
     plan.imports.retain(|it| it.module != "shapes");
     plan.starts.clear();
     plan.scripts.clear();
     let proof = prove(&plan, &Silent).unwrap();
     assert_eq!(
         difference(&proof, Kind::NoResult, "shapes.late").artifact,
-        "did not come back: still running after 3 s"
+        "did not come back: still running after 10 s"
     );
     assert_eq!(proof.imports.same, proof.imports.checked - 1);
 }
@@ -456,17 +533,17 @@ fn starts_that_go_wrong() {
         ("import sys; sys.exit(0)", "ended (exit status 0) before it said `Ready, hello`"),
         (
             "import signal\nsignal.signal(15, signal.SIG_IGN)\nprint('Ready, hello', flush=True)\nsignal.pause()",
-            "still running 3 s after SIGTERM",
+            "still running 10 s after SIGTERM",
         ),
         ("import signal\nprint('Ready, hello', flush=True)\nsignal.pause()", "after SIGTERM: killed by SIGTERM"),
-        ("import time; time.sleep(99)", "did not say `Ready, hello` in 3 s"),
+        ("import time; time.sleep(99)", "did not say `Ready, hello` in 10 s"),
     ];
     for (main, expected) in mains {
         write(&fixture.path("tree/app/main.py"), main);
         let mut plan = fixture.plan(fixture.pack(""));
         plan.imports.truncate(1);
         plan.scripts.clear();
-        plan.starts[0].settings.timeout = 3;
+        plan.starts[0].settings.timeout = 10;
         let proof = prove(&plan, &Silent).unwrap();
         let found = difference(&proof, Kind::Start, "start");
         assert!(found.artifact.contains(expected), "{expected}: {}", text(&proof));

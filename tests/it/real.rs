@@ -100,3 +100,22 @@ fn a_layout_without_a_module_is_not_proved() {
     let record = proof.differences.iter().find(|found| found.kind == Kind::Record);
     assert_eq!(record.map(|found| found.artifact.as_str()), Some("shapes/late.py is missing"));
 }
+
+#[test]
+fn what_the_environment_showed_is_not_kept_when_a_file_appears_that_it_looked_for() {
+    let application = Application::new();
+    let root = application.folder.path().canonicalize().unwrap();
+    let tool = Path::new(env!("CARGO_BIN_EXE_packproof"));
+    let key = |artifact: &str| {
+        let artifact = root.join(artifact);
+        pipeline::proof_plan(&application.project, &application.plan.planned, &artifact, tool).kept.unwrap().1
+    };
+    let before = key("project/.packproof-staging-x/main");
+    for built in ["project/main", "project/main.proof.json", "project/dist/main", "project/.git/index"] {
+        write(&root.join(built), "");
+    }
+    assert_eq!(key("project/main"), before, "a build's own results");
+    // It is not packed: nothing but the unpackaged application's run has anything to do with it.
+    write(&root.join("project/table.txt"), "");
+    assert_ne!(key("project/main"), before);
+}
