@@ -45,6 +45,9 @@ pub(super) enum Error {
     },
 }
 
+/// What file systems say that have no `flock`: Lustre, some of FUSE, NFS without its lock service.
+pub(super) const NO_LOCKS: [Errno; 4] = [Errno::NOSYS, Errno::OPNOTSUPP, Errno::INVAL, Errno::NOLCK];
+
 impl Error {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
@@ -68,11 +71,12 @@ impl Error {
         gone && rustix::fs::stat(tree.join(manifest.start.interpreter.as_str())).is_err()
     }
 
-    /// Whether another cache folder might have room where this one had none.
-    pub(super) fn is_out_of_room(&self) -> bool {
+    /// Whether another cache folder might do where this one did not: for want of room, of rights or of locks.
+    pub(super) fn is_of_this_folder(&self) -> bool {
         let Self::Unpack { source, .. } = self else { return false };
-        let full = [Errno::NOSPC, Errno::DQUOT, Errno::ROFS, Errno::ACCESS, Errno::PERM, Errno::NOLCK];
-        source.raw_os_error().is_some_and(|code| full.contains(&Errno::from_raw_os_error(code)))
+        let full = [Errno::NOSPC, Errno::DQUOT, Errno::ROFS, Errno::ACCESS, Errno::PERM];
+        let errno = Errno::from_io_error(source);
+        errno.is_some_and(|errno| full.contains(&errno) || NO_LOCKS.contains(&errno))
     }
 }
 
@@ -92,7 +96,15 @@ impl fmt::Display for Error {
             }
             Self::Unpack { path, source } => {
                 write!(f, "cannot unpack to {}: {source}", path.display())?;
-                f.write_str("\nmake room there, or set PACKPROOF_CACHE to another folder of your own")
+                f.write_str(match Errno::from_io_error(source) {
+                    Some(Errno::MFILE | Errno::NFILE) => {
+                        "\nraise the number of open files that is allowed: `ulimit -n`"
+                    }
+                    Some(errno) if NO_LOCKS.contains(&errno) => {
+                        "\nit may have no file locks: set PACKPROOF_CACHE to a folder of your own on a local disk"
+                    }
+                    _ => "\nmake room there, or set PACKPROOF_CACHE to another folder of your own",
+                })
             }
             Self::Remove { path, source } => {
                 write!(f, "cannot remove {}: {source}\nremove it as a user who may", path.display())
@@ -151,5 +163,26 @@ impl fmt::Display for Error {
 impl From<format::Error> for Error {
     fn from(source: format::Error) -> Self {
         Self::Artifact(source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_failure_has_its_own_cure() {
+        let unpack = |errno: Errno| Error::Unpack { path: "/c".into(), source: errno.into() };
+        for (errno, elsewhere, cure) in [
+            (Errno::NOSPC, true, "make room"),
+            (Errno::NOSYS, true, "no file locks"),
+            (Errno::OPNOTSUPP, true, "no file locks"),
+            (Errno::NOLCK, true, "no file locks"),
+            (Errno::MFILE, false, "ulimit -n"),
+            (Errno::IO, false, "set PACKPROOF_CACHE"),
+        ] {
+            let error = unpack(errno);
+            assert!(error.is_of_this_folder() == elsewhere && error.to_string().contains(cure), "{error}");
+        }
     }
 }

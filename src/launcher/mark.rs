@@ -74,16 +74,25 @@ impl Lease {
     }
 }
 
+/// What an exclusive lock on the mark means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Locked {
+    /// The tree is being removed.
+    Gone,
+    /// Somebody is in the way who does not remove it: whoever removes a tree holds the lock of its name, and the caller
+    /// does. Any user can lock a file that he can read.
+    Nothing,
+}
+
 /// The lease of the tree under its name in `root`, if that tree is whole.
-pub(super) fn lease(root: &Root, artifact: &Artifact) -> Option<Lease> {
+pub(super) fn lease(root: &Root, artifact: &Artifact, locked: Locked) -> Option<Lease> {
     let manifest = &artifact.manifest;
     let name = manifest.tree_name();
     let tree = open_folder(&root.fd, &*name).ok()?;
     let file = open_mark(&tree).ok()?;
     let lease = match retry_on_intr(|| flock(&file, FlockOperation::NonBlockingLockShared)) {
         Ok(()) => true,
-        // It is being removed.
-        Err(Errno::AGAIN) => return None,
+        Err(Errno::AGAIN) if locked == Locked::Gone => return None,
         Err(_) => false,
     };
     // It may have been moved away before the lock was ours.
@@ -105,6 +114,11 @@ pub(super) fn is_marked(tree: &OwnedFd, manifest: &Manifest) -> bool {
 
 pub(super) fn open_mark(tree: &OwnedFd) -> Result<OwnedFd, Errno> {
     openat(tree, MARK, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// For an exclusive lock, which NFS gives only to who may write.
+pub(super) fn open_mark_to_remove(tree: &OwnedFd) -> Result<OwnedFd, Errno> {
+    openat(tree, MARK, OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())
 }
 
 fn is_whole(tree: &OwnedFd, file: &OwnedFd, artifact: &Artifact) -> bool {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, flock, openat, statat, unlinkat};
 use rustix::io::{Errno, retry_on_intr};
 
+use super::error::NO_LOCKS;
 use super::mark;
 use super::root::Root;
 use super::tree::{self, TRASH, names, open_folder, remove_all};
@@ -34,11 +35,17 @@ pub(super) fn retire(root: &Root, name: &str) -> Result<Outcome, Errno> {
     let Ok(lock) = tree::lock(root, name, FlockOperation::NonBlockingLockExclusive) else {
         return Ok(Outcome::BeingMade);
     };
-    let mark = open_folder(&root.fd, name).and_then(|tree| mark::open_mark(&tree));
-    // Held until the tree is gone: who starts now waits for nothing, and makes another.
-    let leased = mark
-        .as_ref()
-        .is_ok_and(|mark| retry_on_intr(|| flock(mark, FlockOperation::NonBlockingLockExclusive)) == Err(Errno::AGAIN));
+    let mark = open_folder(&root.fd, name).and_then(|tree| mark::open_mark_to_remove(&tree));
+    // Held until the tree is gone: who starts now waits for nothing, and makes another. Where it cannot be known
+    // whether somebody holds it, somebody does.
+    let leased = match &mark {
+        Ok(mark) => match retry_on_intr(|| flock(mark, FlockOperation::NonBlockingLockExclusive)) {
+            Ok(()) => false,
+            Err(errno) => !NO_LOCKS.contains(&errno),
+        },
+        // No tree, or one without a mark.
+        Err(errno) => ![Errno::NOENT, Errno::NOTDIR, Errno::LOOP].contains(errno),
+    };
     if leased || is_held(root, name) {
         return Ok(Outcome::InUse);
     }

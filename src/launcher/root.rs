@@ -69,6 +69,11 @@ impl Root {
         Self::open(path)
     }
 
+    /// Whether other users may start from here. They cannot settle a tree after a reboot: each would compare it at each start.
+    pub(super) fn is_shared(&self) -> bool {
+        fstat(&self.fd).is_ok_and(|stat| stat.st_uid == 0 && stat.st_mode & 0o011 != 0)
+    }
+
     /// Whether `needed` bytes can be unpacked and executed here. Asks the kernel rather than the mode bits.
     pub(super) fn probe(&self, needed: u64) -> Result<(), String> {
         let stat = fstatvfs(&self.fd).map_err(describe)?;

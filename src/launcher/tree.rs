@@ -19,7 +19,7 @@ use super::environ::Environment;
 use super::error::Error;
 use super::glibc;
 use super::image::Image;
-use super::mark::{self, Durability, Lease};
+use super::mark::{self, Durability, Lease, Locked};
 use super::retire;
 use super::root::{self, Root};
 use super::unpack;
@@ -59,7 +59,7 @@ pub(super) fn find_or_make(image: &Image, environment: &Environment, found: Foun
         match fit {
             Err(reason) => reasons.push((path, reason)),
             Ok(root) => match make(&root, image, found) {
-                Err(error) if error.is_out_of_room() => last = Some(error),
+                Err(error) if error.is_of_this_folder() => last = Some(error),
                 made => return made.map(|lease| tree(&root, lease)),
             },
         }
@@ -71,7 +71,7 @@ pub(super) fn find_or_make(image: &Image, environment: &Environment, found: Foun
 pub(super) fn marked(candidates: &[PathBuf], image: &Image) -> Option<(Root, Lease)> {
     candidates.iter().find_map(|path| {
         let root = Root::open(path).ok()?;
-        let lease = mark::lease(&root, &image.artifact)?;
+        let lease = mark::lease(&root, &image.artifact, Locked::Gone)?;
         Some((root, lease))
     })
 }
@@ -93,13 +93,14 @@ pub(super) fn make(root: &Root, image: &Image, found: Found) -> Result<Lease, Er
     let failed = |errno: Errno| Error::Unpack { path: root.path.clone(), source: errno.into() };
     let lock = lock(root, &name, FlockOperation::LockExclusive).map_err(failed)?;
     if found == Found::AsMarked
-        && let Some(lease) = mark::lease(root, &image.artifact)
+        && let Some(lease) = mark::lease(root, &image.artifact, Locked::Nothing)
     {
         return Ok(lease);
     }
     sweep(root, &name);
     let work = format!("{name}.work");
-    let made = fill(&root.fd, &work, image, Durability::ThisBoot).and_then(|()| {
+    let durability = if root.is_shared() { Durability::Settled } else { Durability::ThisBoot };
+    let made = fill(&root.fd, &work, image, durability).and_then(|()| {
         // What stands in the way is not whole. A program may still run from it, so it goes as late as can be.
         let trash = put_aside(root, &name)?;
         renameat(&root.fd, &*work, &root.fd, &*name)?;
@@ -114,7 +115,7 @@ pub(super) fn make(root: &Root, image: &Image, found: Found) -> Result<Lease, Er
         let _ = remove_all(root.fd.as_fd(), &work);
     }
     made.map_err(|failure| failure.at(&root.path))?;
-    let lease = mark::lease(root, &image.artifact).unwrap_or_else(Lease::none);
+    let lease = mark::lease(root, &image.artifact, Locked::Nothing).unwrap_or_else(Lease::none);
     drop(lock);
     retire::retire_old(root, &manifest.name, &name);
     Ok(lease)

@@ -168,12 +168,13 @@ pub fn plan(config: &Config, environment: &Environment, reached: &Reached) -> Re
         why: "an installer's own distribution that nothing reaches or requires",
     }));
     distributions::add(&mut builder, environment, &places, &unneeded, name)?;
-    record::adapt(&mut builder)?;
     left_out.extend(application::add(&mut builder, config, &places, &reached.application)?);
     let entry = startup::add(&mut builder, config, facts, &places)?;
     bytecode::add(&mut builder, facts)?;
     let native = libraries::add(&mut builder, config, facts, &interpreter, reached)?;
     roots::add(&mut builder, facts, &native.closure)?;
+    // Last, when every file is as it will be packed.
+    record::adapt(&mut builder)?;
 
     Ok(Planned { layout: builder.finish(), interpreter, entry, places: places.all().to_vec(), left_out, native })
 }

@@ -42,6 +42,7 @@ enum Found {
     AsItWas,
     /// With its new hash and size.
     Changed(String, usize),
+    /// Or not as what it was.
     NotPacked,
 }
 
@@ -56,9 +57,10 @@ fn found(builder: &Builder, site: Option<&ArchivePath>, named: &str) -> Found {
     }
     let entry = ArchivePath::new(parts.join("/")).ok().and_then(|path| builder.get(&path));
     match entry.map(|entry| &entry.source) {
-        None => Found::NotPacked,
         Some(Source::Patched { bytes, .. } | Source::Generated(bytes)) => Found::Changed(hash(bytes), bytes.len()),
-        Some(Source::File(_) | Source::Bytecode { .. } | Source::Link(_) | Source::EmptyFolder) => Found::AsItWas,
+        // Bytecode is compiled anew: an installer's hash would be of its own.
+        None | Some(Source::Bytecode { .. }) => Found::NotPacked,
+        Some(Source::File(_) | Source::Link(_) | Source::EmptyFolder) => Found::AsItWas,
     }
 }
 

@@ -31,6 +31,9 @@ pub(super) struct PackedBlock {
     pub(super) digest: Digest,
 }
 
+/// Raised where [`Filter::encode`] changes, so that no block of an earlier packproof is taken for one of this.
+const FILTER_VERSION: u32 = 1;
+
 /// Of zstd.
 #[derive(Debug, Clone, Copy)]
 struct Parameters {
@@ -48,6 +51,14 @@ impl Compression {
             // The levels above it take twice as long for a thousandth.
             Self::Balanced => Parameters { level: 11, window: 23, chain: None },
             Self::Small => Parameters { level: 19, window: 24, chain: Some(25) },
+        }
+    }
+
+    /// A thread at `small` has tables of about 150 MB: a machine with many processors may not have the memory for all.
+    pub(super) fn most_threads(self) -> Option<usize> {
+        match self {
+            Self::Fast | Self::Balanced => None,
+            Self::Small => Some(8),
         }
     }
 
@@ -135,7 +146,7 @@ impl Planned {
     /// Everything that the packed bytes depend on: contents in order, and the compressor.
     fn key(&self, survey: &Survey<'_>, level: Compression) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new();
-        hasher.update(format!("{:?} {:?} ", level.parameters(), self.filter).as_bytes());
+        hasher.update(format!("{:?} {:?} {FILTER_VERSION} ", level.parameters(), self.filter).as_bytes());
         hasher.update(&zstd::zstd_safe::version_number().to_le_bytes());
         for at in &self.files {
             hasher.update(survey.files[*at].hash.as_bytes());

@@ -46,7 +46,7 @@ pub struct PackSpec {
     pub interpreter_mode: bool,
     /// Where bytecode and blocks are kept between builds, below [`crate::cache::root`] as a rule; nothing keeps none.
     pub cache: Option<PathBuf>,
-    /// As many as the machine has processors, unless said.
+    /// As many as the machine has processors, unless said; at [`Compression::Small`] no more than eight, for their memory.
     pub threads: Option<usize>,
 }
 
@@ -116,7 +116,10 @@ pub enum Error {
 pub fn pack(layout: &Layout, spec: &PackSpec, out: &Path, progress: &dyn Progress) -> Result<Packed, Error> {
     check(layout, spec)?;
     let mut pool = rayon::ThreadPoolBuilder::new();
-    if let Some(threads) = spec.threads {
+    let most = spec.level.most_threads();
+    let many = std::thread::available_parallelism().ok().map(std::num::NonZero::get);
+    let capped = many.zip(most).and_then(|(many, most)| (many > most).then_some(most));
+    if let Some(threads) = spec.threads.or(capped) {
         pool = pool.num_threads(threads);
     }
     let pool = pool.build().map_err(|source| Error::Threads(spec.threads.unwrap_or_default(), source))?;

@@ -90,6 +90,33 @@ fn a_running_program_holds_its_tree() {
     assert!(place.cached().is_empty());
 }
 
+/// Whoever can read a mark can lock it.
+#[test]
+fn a_mark_that_is_locked_for_no_reason_stops_no_start() {
+    let place = Place::new();
+    text(&place.run(&["hello"]));
+    let inode = || std::os::unix::fs::MetadataExt::ino(&fs::metadata(place.tree()).unwrap());
+    let before = inode();
+    let mark = fs::File::open(place.tree().join(".packproof")).unwrap();
+    mark.file().try_lock().unwrap();
+    assert_eq!(text(&place.run(&["hello"])), "hello\n");
+    assert_eq!(inode(), before, "not made again");
+    assert!(text(&place.special("clean", &[])).contains("in use, left alone"));
+}
+
+/// Others could not settle it after a reboot, and would compare it at each start.
+#[test]
+fn a_tree_for_other_users_is_settled_at_once() {
+    if !rustix::process::geteuid().is_root() {
+        return skipped("root, whose cache folder others may use");
+    }
+    let place = Place::new();
+    fs::create_dir(place.cache()).unwrap();
+    fs::set_permissions(place.cache(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    text(&place.run(&["hello"]));
+    assert!(fs::read_to_string(place.tree().join(".packproof")).unwrap().contains("\nsettled "));
+}
+
 /// What it will import comes from the new tree, though the kernel names the old one.
 #[test]
 fn a_program_holds_the_tree_that_took_the_place_of_its_own() {
