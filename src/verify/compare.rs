@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::expected::Expected;
-use super::observe::{LOADED, Observations};
+use super::observe::{IS_LOADED, LOADED, Observations};
 use super::plan::ImportCheck;
 use super::proof::{Difference, Imports, Kind};
 
@@ -21,6 +21,7 @@ pub(super) fn compare(
     let mut comparison = Comparison { expected, artifact, checks, changed, blamed: BTreeSet::new(), found: Vec::new() };
     let imports = comparison.imports(checks);
     comparison.unfinished();
+    comparison.own_modules();
     comparison.contents();
     comparison.distributions(wanted);
     comparison.union(Kind::ChildEnvironment, "not set", "a child process");
@@ -143,6 +144,24 @@ impl Comparison<'_> {
             artifact: said(after),
             output: self.artifact.output.get(LOADED).filter(|text| !text.is_empty()).cloned(),
         });
+    }
+
+    /// What a plugin's loader that forgives its absence, and computes its name, does not find in the artifact.
+    fn own_modules(&mut self) {
+        if !self.found.is_empty() {
+            return;
+        }
+        let none = BTreeMap::new();
+        let loaded = self.artifact.facts.get(&Kind::Source).unwrap_or(&none);
+        let is_missing = |subject: &&String| {
+            self.expected.get(Kind::Import, subject).is_some_and(|value| value == IS_LOADED)
+                && !loaded.contains_key(*subject)
+        };
+        let missing: Vec<String> = self.expected.subjects(Kind::Import).filter(is_missing).cloned().collect();
+        for subject in missing {
+            let (before, after) = (IS_LOADED.to_owned(), "is not loaded".to_owned());
+            self.push(Kind::Import, &subject, before, after, "one of the application's own modules");
+        }
     }
 
     /// What was loaded, beyond that it could be.

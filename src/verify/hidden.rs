@@ -9,13 +9,14 @@ use fs_err as fs;
 const SHARED: [&str; 2] = ["/usr", "/usr/local"];
 
 /// What a Python leaves in a shared prefix: folder, start of the name.
-const PARTS: [(&str, &str); 9] = [
+const PARTS: [(&str, &str); 10] = [
     ("bin", "python"),
     ("bin", "pip"),
     ("bin", "pydoc"),
     ("lib", "python3"),
     ("lib", "libpython3"),
     ("lib64", "python3"),
+    ("lib64", "libpython3"),
     ("lib/x86_64-linux-gnu", "libpython3"),
     ("lib/aarch64-linux-gnu", "libpython3"),
     ("share", "python3"),

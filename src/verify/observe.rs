@@ -27,6 +27,9 @@ const CHANGED_ON_THE_WAY: [&str; 2] = ["_sysconfigdata", "__editable__"];
 /// Variables that the prover itself sets, as far as the sandbox asks for it.
 const OWN: [&str; 2] = ["PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED"];
 
+/// Of one of the application's own modules, which no check imports: something else did.
+pub(super) const IS_LOADED: &str = "is loaded";
+
 /// Subject of a process that did not live to tell it.
 pub(super) const LOADED: &str = "what was loaded";
 
@@ -74,6 +77,10 @@ impl Observations {
             if !code.is_empty() {
                 first(Kind::Code, module, code);
             }
+        }
+        // What is missing from the artifact is looked for there by name, wherever it lies.
+        for module in inventory.own.iter().filter(|_| which == Which::Environment) {
+            first(Kind::Import, module, IS_LOADED);
         }
         for (module, names) in inventory.names.iter().filter(|(module, _)| !is_changed(module)) {
             first(Kind::Names, module, names);

@@ -72,6 +72,8 @@ pub(super) struct Inventory {
     pub path: Vec<String>,
     /// Module → file.
     pub files: BTreeMap<String, String>,
+    /// Modules from folders of the application's.
+    pub own: Vec<String>,
     /// Module → digests of its file, and of its code where it has any.
     pub contents: BTreeMap<String, (String, String)>,
     /// Module → the names that it binds.

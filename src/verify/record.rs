@@ -31,16 +31,16 @@ pub struct Record {
     expected: Expected,
     starts: Vec<Start>,
     inputs: std::collections::BTreeMap<String, String>,
-    /// Stored as files of their own: name, text.
+    /// Stored as files of their own: number and name (`000-smoke.py`, as two may have the same), text.
     #[serde(skip)]
     scripts: Vec<(String, Vec<u8>)>,
 }
 
 impl Record {
     pub fn of(plan: &Plan, expected: &Expected) -> Result<Self, Error> {
-        let scripts = plan.scripts.iter().map(|script| {
+        let scripts = plan.scripts.iter().enumerate().map(|(number, script)| {
             let name = script.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            Ok((name, fs::read(script)?))
+            Ok((format!("{number:03}-{name}"), fs::read(script)?))
         });
         Ok(Self {
             schema: SCHEMA.to_owned(),
@@ -50,7 +50,7 @@ impl Record {
             libraries: plan.libraries.clone(),
             checks: super::left_out::split(&plan.imports).0,
             expected: expected.clone(),
-            starts: plan.starts.iter().map(|probe| probe.settings.clone()).collect(),
+            starts: plan.starts.iter().map(|probe| stored(&probe.settings)).collect(),
             inputs: plan.inputs.clone(),
             scripts: scripts.collect::<Result<_, Error>>()?,
         })
@@ -90,6 +90,24 @@ impl Record {
     }
 }
 
+/// A start that cannot be tried away from its helpers is told by its name alone: nothing else is of use there, and its
+/// environment may hold what is nobody's business.
+fn stored(settings: &Start) -> Start {
+    if settings.with.is_empty() {
+        return settings.clone();
+    }
+    Start {
+        name: settings.name.clone(),
+        args: Vec::new(),
+        env: Vec::new(),
+        stdin: None,
+        with: vec![String::new()],
+        ready: None,
+        output: None,
+        ..settings.clone()
+    }
+}
+
 /// The artifact against its own record: for a machine that has nothing else.
 pub fn prove_alone(
     record: &Record,
@@ -101,7 +119,9 @@ pub fn prove_alone(
     let folder = tempfile::tempdir()?;
     let mut scripts = Vec::new();
     for (name, text) in &record.scripts {
-        let path = folder.path().join(name);
+        let (number, name) = name.split_once('-').unwrap_or(("", name));
+        let path = folder.path().join(number).join(name);
+        fs::create_dir_all(path.parent().unwrap_or(folder.path()))?;
         fs::write(&path, text)?;
         scripts.push(path);
     }

@@ -70,8 +70,12 @@ pub(super) fn run(side: &mut Side, script: Script<'_>, limit: Duration, progress
         }
         Script::Pytest(pytest) => {
             let mut copies = Vec::new();
-            for path in &pytest.paths {
-                let copy = folder.join(path.file_name().unwrap_or_default());
+            for (number, path) in pytest.paths.iter().enumerate() {
+                let mut copy = folder.join(path.file_name().unwrap_or_default());
+                if copies.contains(&copy) {
+                    copy = folder.join(format!("also-{number}")).join(path.file_name().unwrap_or_default());
+                    fs::create_dir_all(copy.parent().unwrap_or(&folder))?;
+                }
                 copy_all(path, &copy)?;
                 copies.push(copy);
             }

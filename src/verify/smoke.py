@@ -299,6 +299,7 @@ class Reporter:
             "prefix": sys.prefix,
             "path": [entry for entry in sys.path if isinstance(entry, str)],
             "files": files,
+            "own": [name for name, file in files.items() if self.is_own(file)],
             "contents": contents,
             "names": names,
             "mapped": sorted(path.encode("utf-8", "replace").decode() for path in mapped),
@@ -308,6 +309,13 @@ class Reporter:
             "resources": self.resources(),
             "child": self.child(),
         }
+
+    def is_own(self, file):
+        """Whether it lies in a folder of the application's, and is neither installed nor the standard library's."""
+        inside = any(file.startswith(folder.rstrip("/") + "/") for folder in self.app)
+        parts = file.split(os.sep)
+        installed = "site-packages" in parts or "dist-packages" in parts
+        return inside and not installed and not any(file.startswith(folder + "/") for folder in self.stdlib)
 
     def watched(self):
         """What imports did; what follows is this script's own doing."""
@@ -353,6 +361,7 @@ class Reporter:
         libraries, `.pth` files and scripts; bytecode is made anew."""
         import base64
         import hashlib
+        import re
         try:
             files = distribution.files or []
         except BaseException as error:
@@ -360,17 +369,24 @@ class Reporter:
         odd = []
         for file in files:
             text = str(file)
-            if "__pycache__" in text or text.endswith(("direct_url.json", "RECORD")) or "/bin/" in text:
+            if "__pycache__" in text or text.endswith(("direct_url.json", "RECORD")):
+                continue
+            # The environment's programs. What a package has in a `bin` of its own is its own.
+            if re.match(r"(\.\./)+bin/|/.*/bin/", text):
                 continue
             path = os.path.join(str(distribution.locate_file("")), text)
             try:
-                if ".so" in os.path.basename(text) or text.endswith(".pth") or file.hash is None:
+                library = re.search(r"\.so(\.\d+)*$", text)
+                if library or text.endswith(".pth") or file.hash is None:
                     os.stat(path)
                     continue
                 with open(path, "rb") as opened:
                     content = opened.read()
             except OSError:
                 odd.append(text + " is missing")
+                continue
+            # Programs of a package's are relocated and stripped as libraries are.
+            if content.startswith(b"\x7fELF"):
                 continue
             if file.hash.mode == "sha256":
                 found = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip("=")

@@ -11,8 +11,8 @@ use fs_err as fs;
 use packproof::config::{Ready, Start};
 use packproof::progress::Silent;
 use packproof::verify::{
-    ApplicationFolder, ImportCheck, Kind, Limits, Plan, Proof, Pytest, Start as Started, StartProbe, Verdict, World,
-    prove,
+    ApplicationFolder, ImportCheck, Kind, Limits, Plan, Proof, Pytest, Record, Start as Started, StartProbe, Verdict,
+    World, expect, prove,
 };
 
 const MAIN: &str = r#"
@@ -292,6 +292,10 @@ fn again_as_nobody(test: &str) {
 }
 
 fn again_without_namespaces(test: &str) {
+    let allowed = Command::new("unshare").args(["-Ur", "true"]).output().is_ok_and(|tried| tried.status.success());
+    if !allowed {
+        return crate::support::skipped("user namespaces");
+    }
     let script = "for space in user mnt pid ipc; do echo 0 > /proc/sys/user/max_${space}_namespaces; done; exec \"$@\"";
     again(Command::new("unshare").args(["-Ur", "sh", "-c", script, "sh"]).env("PACKPROOF_TEST_PARTIAL", "1"), test);
 }
@@ -485,6 +489,43 @@ fn a_second_run_does_not_find_what_the_first_has_left() {
 }
 
 #[test]
+fn a_module_of_the_applications_that_only_the_environment_loads_is_missed() {
+    let fixture = Fixture::new();
+    let helper =
+        "import importlib\ntry:\n    importlib.import_module('plug' + 'in')\nexcept ImportError:\n    pass\nX = 1\n";
+    for place in ["project/helper.py", "tree/app/helper.py"] {
+        write(&fixture.path(place), helper);
+    }
+    write(&fixture.path("project/plugin.py"), "");
+    let mut plan = imports_alone(&fixture, "");
+    let proof = prove(&plan, &Silent).unwrap();
+    let found = difference(&proof, Kind::Import, "plugin");
+    assert_eq!((found.environment.as_str(), found.artifact.as_str()), ("is loaded", "is not loaded"));
+
+    write(&fixture.path("tree/app/plugin.py"), "");
+    plan.artifact = fixture.pack("");
+    let proof = prove(&plan, &Silent).unwrap();
+    assert!(proof.is_proved(), "{}", text(&proof));
+}
+
+#[test]
+fn a_record_holds_scripts_of_one_name_and_nothing_of_a_start_with_helpers_but_its_name() {
+    let fixture = Fixture::new();
+    let mut plan = fixture.plan(fixture.pack(""));
+    let second = fixture.path("project/more/smoke.py");
+    write(&second, "import helper\n");
+    plan.scripts.push(second);
+    plan.imports.clear();
+    plan.starts[0].settings.env.push(("TOKEN".into(), "hunter2".into()));
+    let record = Record::of(&plan, &expect(&plan, &Silent).unwrap()).unwrap();
+    let entries = record.entries().unwrap();
+    let names: Vec<&str> = entries.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["expected.json.zst", "smoke/000-smoke.py", "smoke/001-smoke.py"]);
+    let json = String::from_utf8(zstd::decode_all(entries[0].1.as_slice()).unwrap()).unwrap();
+    assert!(json.contains("\"start\"") && !json.contains("hunter2") && !json.contains("peer.py"), "{json}");
+}
+
+#[test]
 fn two_runs_at_the_same_time_do_not_meet() {
     let fixture = Fixture::new();
     let module = "import os, tempfile\ntry:\n    os.mkdir(os.path.expanduser('~/.shapes'))\n    \
@@ -647,6 +688,16 @@ fn tests_run_in_both_worlds_with_a_pytest_that_is_not_packed() {
     let proof = prove(&plan, &Silent).unwrap();
     assert!(proof.is_proved(), "{}", text(&proof));
     assert_eq!((proof.scripts[0].name.as_str(), proof.scripts[0].artifact.as_str()), ("pytest", "exit status 0"));
+
+    // Two of one name.
+    let second = fixture.path("project/more/test_circle.py");
+    write(&second, "raise SystemExit('the second one ran')\n");
+    let alone = plan.pytest.clone();
+    plan.pytest.as_mut().unwrap().paths.push(second);
+    let proof = prove(&plan, &Silent).unwrap();
+    let found = difference(&proof, Kind::Script, "pytest");
+    assert!(found.output.as_ref().unwrap().contains("the second one ran"), "{}", text(&proof));
+    plan.pytest = alone;
 
     write(&fixture.package("shapes/late.py"), "class Circle:\n    def area(self):\n        return 4\n");
     plan.artifact = fixture.pack("");
