@@ -1,7 +1,7 @@
 //! What imports leave behind: files in the home folder, the folders for temporary files, the working folder.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use regex::Regex;
 use walkdir::WalkDir;
@@ -30,11 +30,15 @@ pub(super) fn of(side: &Side, inventories: &[Inventory]) -> BTreeSet<String> {
         files(folder.path(), label, &mask, &mut found);
     }
     let scratch = side.folder.parent().unwrap_or(&side.folder);
+    // Folders on the way to what the sandbox shows: the run's own, the environment, the project, the tool's cache.
+    let shown: Vec<&Path> = std::iter::once(scratch)
+        .chain(side.known.iter().map(PathBuf::as_path))
+        .chain(side.bytecode.as_deref())
+        .collect();
     let litter = inventories.iter().flat_map(|inventory| &inventory.litter);
-    // On the way to the run's own folder, or packproof's cover for a hidden file.
-    found.extend(
-        litter.filter(|path| !scratch.starts_with(path) && *path != "/run/hidden").map(|path| mask.apply(path)),
-    );
+    // Or packproof's cover for a hidden file.
+    let left = litter.filter(|path| !shown.iter().any(|shown| shown.starts_with(path)) && *path != "/run/hidden");
+    found.extend(left.map(|path| mask.apply(path)));
     found
 }
 
