@@ -42,6 +42,7 @@ pub use startup::StartEntry;
 
 use builder::Builder;
 use pathfile::Places;
+pub(crate) use pathfile::normalise;
 
 /// Every entry of the tree that the artifact unpacks to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

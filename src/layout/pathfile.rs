@@ -133,7 +133,7 @@ pub(super) fn relative(from: &ArchivePath, to: &ArchivePath) -> String {
 }
 
 /// Without `.` and `..`, by text alone.
-pub(super) fn normalise(path: &Path) -> PathBuf {
+pub(crate) fn normalise(path: &Path) -> PathBuf {
     let mut parts = PathBuf::new();
     for part in path.components() {
         match part {

@@ -2,7 +2,7 @@
 //! the other end exists: a `.pth` file's folder that is hidden is not on `sys.path`, and would be on the build machine.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
 use fs_err as fs;
 use walkdir::WalkDir;
@@ -10,6 +10,7 @@ use walkdir::WalkDir;
 use super::expected::Expected;
 use super::proof::{Difference, Kind};
 use crate::format::{Artifact, Digest};
+use crate::layout::normalise;
 
 /// Differences, and what the unpackaged application writes beside itself as well. Of something that is no artifact of
 /// packproof's nothing can be said.
@@ -81,19 +82,6 @@ pub(super) fn path_files(tree: &Path) -> Vec<Difference> {
         }
     }
     differences
-}
-
-/// Without `.` and `..`, by text alone.
-fn normalise(path: &Path) -> PathBuf {
-    let mut parts = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => _ = parts.pop(),
-            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => parts.push(part),
-        }
-    }
-    parts
 }
 
 /// `<site>/shapes/cache.bin` stands for `lib/python3.11/site-packages/shapes/cache.bin`.
