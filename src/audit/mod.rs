@@ -10,6 +10,7 @@ pub(crate) mod place;
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -101,6 +102,8 @@ struct Context<'a> {
     requirements: Requirements,
     places: Places<'a>,
     native: Option<Native<'a>>,
+    /// Where digests of files are kept.
+    cache: Option<&'a Path>,
 }
 
 /// The artifact's native code; nothing where no layout was made.
@@ -137,16 +140,18 @@ impl Sink {
     }
 }
 
-/// Runs every check.
+/// Runs every check. `cache` is where digests of files are kept.
 pub fn run(
     environment: &Environment,
     graph: &ModuleGraph,
     hooks: &Hooks,
     config: &config::Audit,
     native: Option<Native<'_>>,
+    cache: Option<&Path>,
 ) -> Report {
     let requirements = Requirements::of(environment);
-    let context = Context { environment, graph, hooks, requirements, places: Places::of(environment, graph), native };
+    let places = Places::of(environment, graph);
+    let context = Context { environment, graph, hooks, requirements, places, native, cache };
     let mut sink = Sink::default();
     // What explains others comes first.
     checks::shadowed::check(&context, &mut sink);

@@ -91,7 +91,9 @@ impl Installer {
         if let Some(version) = version(Command::new("uv").arg("--version")) {
             return Self::Uv { version };
         }
-        let version = version(Command::new(&base.base_executable).args(["-m", "pip", "--version"]));
+        // Its dist-info says so too, in a thousandth of the time.
+        let version = recorded_pip(base)
+            .or_else(|| version(Command::new(&base.base_executable).args(["-m", "pip", "--version"])));
         Self::Pip { version: version.filter(|version| can_install_elsewhere(version)) }
     }
 
@@ -149,6 +151,12 @@ impl Installer {
         command.arg("--no-deps");
         command
     }
+}
+
+fn recorded_pip(base: &Facts) -> Option<String> {
+    let entries = base.path.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
+    let mut names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.find_map(|name| Some(name.strip_prefix("pip-")?.strip_suffix(".dist-info")?.to_owned()))
 }
 
 fn can_install_elsewhere(version: &str) -> bool {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Error;
 
-const SCRIPT: &str = include_str!("facts.py");
+pub(super) const SCRIPT: &str = include_str!("facts.py");
 
 /// The answers of `facts.py`, taken in the environment's own interpreter after `site` has run.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
-use super::{Error, Facts};
+use super::{Error, Facts, facts};
+use crate::cache::{self, stamped::Stamped};
 
 /// The project's environment where the configuration names none: `VIRTUAL_ENV`, then `.venv` beside the project.
 pub fn project_python(root: &Path) -> Result<PathBuf, Error> {
@@ -28,9 +29,14 @@ pub fn python_of(path: &Path) -> PathBuf {
 /// first `python3` on PATH.
 pub fn interpreter(wanted: Option<&str>) -> Result<Facts, Error> {
     let mut refused = None;
+    // What a base interpreter says does not change while its executable stays.
+    let kept = Stamped::open(cache::root().as_deref(), "interpreters", &[facts::SCRIPT.as_bytes()]);
     for candidate in candidates(wanted) {
-        match Facts::ask(&candidate) {
-            Ok(facts) if wanted.is_none_or(|wanted| satisfies(&facts.version_string(), wanted)) => return Ok(facts),
+        match kept.get_or(&candidate, || Facts::ask(&candidate)) {
+            Ok(facts) if wanted.is_none_or(|wanted| satisfies(&facts.version_string(), wanted)) => {
+                kept.save();
+                return Ok(facts);
+            }
             // A pyenv shim for a version that is not switched on fails; an older system Python is refused.
             Ok(_) => {}
             Err(error) => _ = refused.get_or_insert(error),
@@ -56,7 +62,8 @@ fn candidates(wanted: Option<&str>) -> Vec<PathBuf> {
         }
         None => vec!["python3".to_owned(), "python".to_owned()],
     };
-    let mut found: Vec<PathBuf> = names.iter().flat_map(on_path).collect();
+    let on_path = names.iter().flat_map(on_path);
+    let mut found: Vec<PathBuf> = on_path.map(|file| behind_shim(&file).unwrap_or(file)).collect();
     if let Some(wanted) = wanted {
         let home = env::var_os("HOME").map(PathBuf::from);
         let pyenv = env::var_os("PYENV_ROOT").map(PathBuf::from).or_else(|| Some(home.as_ref()?.join(".pyenv")));
@@ -70,6 +77,21 @@ fn candidates(wanted: Option<&str>) -> Vec<PathBuf> {
         found.extend(installed(uv, wanted, version_of_uv));
     }
     found
+}
+
+/// The interpreter that a shim of pyenv's would start. pyenv asks half a dozen shell scripts for it, which takes longer
+/// than an audit. Nothing where the file is no shim, or where pyenv would have to look for the version.
+fn behind_shim(file: &Path) -> Option<PathBuf> {
+    let root = file.parent().filter(|folder| folder.ends_with("shims"))?.parent()?;
+    let set = env::var("PYENV_VERSION").ok().filter(|set| !set.is_empty());
+    let versions = set.or_else(|| fs::read_to_string(root.join("version")).ok())?;
+    let mut folders = versions.split([':', '\n', ' ']).filter(|name| !name.is_empty()).map(|name| {
+        let folder = root.join("versions").join(name);
+        folder.is_dir().then_some(folder)
+    });
+    // `system`, or a prefix of a version.
+    let known = folders.by_ref().map_while(|folder| folder);
+    known.map(|folder| folder.join("bin").join(file.file_name().unwrap_or_default())).find(|python| python.is_file())
 }
 
 /// Every executable of that name on PATH, in order.
@@ -102,6 +124,24 @@ mod tests {
     fn versions() {
         assert!(satisfies("3.11.7", "3.11") && satisfies("3.11.7", "3.11.7") && satisfies("3.11.7", "3"));
         assert!(!satisfies("3.11.7", "3.1") && !satisfies("3.11.7", "3.11.70"));
+    }
+
+    #[test]
+    fn a_shim_stands_for_the_first_version_that_has_the_program() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        for (version, program) in [("3.11.7", "python3.11"), ("3.12.1", "python3.12")] {
+            let bin = root.join("versions").join(version).join("bin");
+            fs::create_dir_all(&bin).unwrap();
+            fs::write(bin.join(program), "").unwrap();
+        }
+        let behind = |program: &str| behind_shim(&root.join("shims").join(program));
+        fs::write(root.join("version"), "3.11.7\n3.12.1\n").unwrap();
+        assert_eq!(behind("python3.12"), Some(root.join("versions/3.12.1/bin/python3.12")));
+        assert_eq!(behind("python3.13"), None);
+        fs::write(root.join("version"), "3.12\n3.12.1\n").unwrap();
+        assert_eq!(behind("python3.12"), None, "pyenv looks for the newest 3.12");
+        assert_eq!(behind_shim(Path::new("/usr/bin/python3")), None);
     }
 
     #[test]

@@ -21,16 +21,20 @@ pub fn file(dist: &Distribution, entry: &RecordEntry) -> Option<PathBuf> {
     (inside && entry.hash.is_some()).then(|| dist.site.join(&entry.path))
 }
 
-/// By existence and size, and with `content` by hash too.
-pub fn compare(file: &Path, entry: &RecordEntry, content: bool) -> Option<Mismatch> {
+/// By existence and size, and by what `digest` gives: the file's SHA-256, or nothing where it is not to be compared.
+pub fn compare(file: &Path, entry: &RecordEntry, digest: impl FnOnce() -> Option<[u8; 32]>) -> Option<Mismatch> {
     let Ok(metadata) = fs_err::metadata(file) else { return Some(Mismatch::Missing) };
     if entry.size.is_some_and(|size| size != metadata.len()) {
         return Some(Mismatch::Changed);
     }
     // Other algorithms are written by no installer of today.
-    let wanted = entry.hash.as_deref()?.strip_prefix("sha256=").filter(|_| content)?;
-    let bytes = fs_err::read(file).ok()?;
-    (encode(&Sha256::digest(&bytes)) != wanted.trim_end_matches('=')).then_some(Mismatch::Changed)
+    let wanted = entry.hash.as_deref()?.strip_prefix("sha256=")?;
+    (encode(&digest()?) != wanted.trim_end_matches('=')).then_some(Mismatch::Changed)
+}
+
+/// Of a file's content.
+pub fn digest_of(file: &Path) -> std::io::Result<[u8; 32]> {
+    Ok(Sha256::digest(fs_err::read(file)?).into())
 }
 
 /// `sha256=…`, as RECORD spells it.

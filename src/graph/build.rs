@@ -3,88 +3,35 @@
 //! Reading is parallel, resolving is not: listing folders is cheap beside parsing, and module numbers stay the same
 //! from run to run.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::condition::Target as Platform;
 use super::owner::Owners;
+use super::read::{Read, Reader, Source};
 use super::resolve::{ModuleKind, Resolved, Resolver};
-use super::syntax::{self, Asked, ImportKind, Names, Opaque, RawImport, Symbols, Syntax};
-use super::{Error, Import, Module, ModuleGraph, ModuleId, Origin, Rival, Target, Uninspectable, source};
-use crate::config::{self, Config, SmokeImport};
+use super::syntax::{Asked, ImportKind, Names, Opaque, RawImport, Symbols, Syntax};
+use super::{Error, Import, Module, ModuleGraph, ModuleId, Origin, Rival, Roots, Target, Uninspectable};
+use crate::config;
 use crate::environment::Environment;
 use crate::hooks::Hooks;
 use crate::names::{DistName, ModuleName};
 
-/// Where the graph begins.
-#[derive(Debug, Clone)]
-pub struct Roots {
-    /// Entries of `sys.path` that are the application's: the script's folder first, then `[runner] path`.
-    pub application: Vec<PathBuf>,
-    /// Nothing for a whole environment.
-    pub entry: Option<config::Entry>,
-    pub hidden_imports: Vec<ModuleName>,
-    pub smoke_imports: Vec<SmokeImport>,
-    pub smoke_scripts: Vec<PathBuf>,
-}
-
-impl Roots {
-    pub fn of(config: &Config) -> Self {
-        let first = match &config.runner.entry {
-            config::Entry::Script(script) => script.parent().unwrap_or(&config.root).to_owned(),
-            config::Entry::Module(_) | config::Entry::Function { .. } => config.root.clone(),
-        };
-        let mut application = vec![first];
-        application.extend(config.runner.path.iter().cloned());
-        Self {
-            application,
-            entry: Some(config.runner.entry.clone()),
-            hidden_imports: config.runner.hidden_imports.clone(),
-            smoke_imports: config.smoke.imports.clone(),
-            smoke_scripts: config.smoke.scripts.clone(),
-        }
-    }
-}
-
-impl Roots {
-    /// Every top-level module that a distribution brings, its tests and documentation left out.
-    pub fn whole(environment: &Environment) -> Self {
-        let files = environment.distributions.iter().flat_map(|dist| &dist.files);
-        let tops: BTreeSet<ModuleName> = files.filter_map(|entry| top_level(&entry.path)).collect();
-        Self {
-            application: Vec::new(),
-            entry: None,
-            hidden_imports: tops.into_iter().collect(),
-            smoke_imports: Vec::new(),
-            smoke_scripts: Vec::new(),
-        }
-    }
-}
-
-/// `spam.py`, `spam/__init__.py`
-fn top_level(path: &str) -> Option<ModuleName> {
-    let stem = match path.rsplit_once('/') {
-        Some((folder, "__init__.py")) => folder,
-        Some(_) => return None,
-        None => path.strip_suffix(".py")?,
-    };
-    let is_product =
-        |part: &str| !matches!(part, "tests" | "test" | "docs" | "doc" | "examples" | "example" | "benchmarks");
-    let parts: Vec<&str> = stem.split('/').collect();
-    (parts.len() == 1 && is_product(parts[0])).then(|| ModuleName::new(parts[0]).ok())?
-}
-
 /// Deep nesting costs stack even when the tree is freed; only what is touched takes memory.
 const STACK: usize = 256 * 1024 * 1024;
 
-/// Reads every module that `roots` reach.
-pub fn build(environment: &Environment, roots: &Roots, hooks: &Hooks) -> Result<ModuleGraph, Error> {
+/// Reads every module that `roots` reach. `cache` is where what sources say is kept.
+pub fn build(
+    environment: &Environment,
+    roots: &Roots,
+    hooks: &Hooks,
+    cache: Option<&Path>,
+) -> Result<ModuleGraph, Error> {
     let pool = rayon::ThreadPoolBuilder::new().stack_size(STACK).build()?;
-    let mut builder = Builder::new(environment, roots, hooks);
+    let mut builder = Builder::new(environment, roots, hooks, cache);
     let root_ids = builder.plant(roots)?;
     builder.grow(&pool, roots)?;
     let mut graph = builder.finish(environment);
@@ -95,7 +42,7 @@ pub fn build(environment: &Environment, roots: &Roots, hooks: &Hooks) -> Result<
 struct Builder {
     resolver: Resolver,
     owners: Owners,
-    platform: Arc<Platform>,
+    reader: Reader,
     /// Import patterns of distributions, not yet met.
     implicit: BTreeMap<DistName, Vec<String>>,
     modules: Vec<Module>,
@@ -111,11 +58,11 @@ struct Builder {
 }
 
 impl Builder {
-    fn new(environment: &Environment, roots: &Roots, hooks: &Hooks) -> Self {
+    fn new(environment: &Environment, roots: &Roots, hooks: &Hooks, cache: Option<&Path>) -> Self {
         Self {
             resolver: Resolver::new(&environment.facts, &roots.application),
             owners: Owners::of(environment),
-            platform: Arc::new(Platform::of(&environment.facts)),
+            reader: Reader::new(Platform::of(&environment.facts), &environment.facts.prefix, cache),
             implicit: hooks.implicit_imports(environment),
             modules: Vec::new(),
             by_name: FxHashMap::default(),
@@ -216,6 +163,7 @@ impl Builder {
             probe: None,
             computed: Vec::new(),
             uninspectable: None,
+            digest: None,
         });
         self.imports.push(Vec::new());
         self.queue.push_back(id);
@@ -281,14 +229,7 @@ impl Builder {
         if file.extension().is_none_or(|extension| extension != "py") && module.name.as_str() != "__main__" {
             return Read::NoSource;
         }
-        match read_file(file) {
-            Ok(bytes) => source::decode(bytes)
-                .and_then(|text| {
-                    syntax::read(&text, &self.platform, id == self.main || module.name.as_str() == "__main__")
-                })
-                .map_or_else(Read::Uninspectable, |syntax| Read::Syntax(Box::new(syntax))),
-            Err(error) => Read::Unreadable(error),
-        }
+        self.reader.read(file, id == self.main || module.name.as_str() == "__main__")
     }
 
     fn take(&mut self, id: ModuleId, read: Read, roots: &Roots) -> Result<(), Error> {
@@ -302,18 +243,27 @@ impl Builder {
             _ => None,
         };
         match (read, entry) {
-            (Read::Syntax(syntax), _) => {
-                let Syntax { imports, symbols, probe, computed } = *syntax;
-                raw = imports;
-                module.symbols = symbols;
-                module.probe = probe;
-                module.computed = computed;
+            (Read::Source(source), _) => {
+                let Source { says, digest } = *source;
+                module.digest = Some(digest);
+                match (says, entry) {
+                    (Ok(Syntax { imports, symbols, probe, computed }), _) => {
+                        raw = imports;
+                        module.symbols = symbols;
+                        module.probe = probe;
+                        module.computed = computed;
+                    }
+                    (Err(Uninspectable { line, message }), Some(path)) => {
+                        return Err(Error::EntryInvalid { path: path.clone(), line, message });
+                    }
+                    (Err(why), None) => {
+                        module.symbols.opaque = Some(Opaque::Uninspectable);
+                        module.uninspectable = Some(why);
+                    }
+                }
             }
             (Read::Unreadable(source), Some(path)) => {
                 return Err(Error::EntryUnreadable { path: path.clone(), source });
-            }
-            (Read::Uninspectable(Uninspectable { line, message }), Some(path)) => {
-                return Err(Error::EntryInvalid { path: path.clone(), line, message });
             }
             (Read::NoSource, _) if id == ModuleId::MAIN && module.file.is_none() => {}
             (Read::NoSource, _) if module.kind == ModuleKind::Namespace && in_namespace => {}
@@ -325,10 +275,6 @@ impl Builder {
             (Read::Unreadable(error), None) => {
                 module.symbols.opaque = Some(Opaque::Uninspectable);
                 module.uninspectable = Some(Uninspectable { line: 0, message: error.to_string() });
-            }
-            (Read::Uninspectable(why), None) => {
-                module.symbols.opaque = Some(Opaque::Uninspectable);
-                module.uninspectable = Some(why);
             }
         }
         // `multiprocessing.util._cleanup_tests` and its like, which the standard library's own tests call. Followed, they
@@ -462,14 +408,17 @@ impl Builder {
     }
 
     fn symbols_of(&self, file: &Path) -> Symbols {
-        let text = read_file(file).ok().and_then(|bytes| source::decode(bytes).ok());
-        let syntax = text.and_then(|text| syntax::read(&text, &self.platform, false).ok());
-        syntax.map_or_else(|| Symbols { opaque: Some(Opaque::NoSource), ..Symbols::default() }, |syntax| syntax.symbols)
+        match self.reader.read(file, false) {
+            Read::Source(source) => source.says.map(|syntax| syntax.symbols).ok(),
+            Read::NoSource | Read::Unreadable(_) => None,
+        }
+        .unwrap_or_else(|| Symbols { opaque: Some(Opaque::NoSource), ..Symbols::default() })
     }
 
     fn finish(mut self, environment: &Environment) -> ModuleGraph {
         let rivals = self.rivals();
-        let Self { modules, by_name, imports, configured, .. } = self;
+        let Self { modules, by_name, imports, configured, reader, .. } = self;
+        reader.keep();
         let mut graph = ModuleGraph { modules, by_name, rivals, configured, ..ModuleGraph::default() };
         let mut starts = Vec::with_capacity(imports.len() + 1);
         for of_one in imports {
@@ -478,128 +427,7 @@ impl Builder {
         }
         starts.push(graph.imports.len() as u32);
         graph.starts = starts;
-        for module in &graph.modules {
-            graph.runtime_modules.extend(module.symbols.registers.iter().cloned());
-        }
-        graph.patched = graph.patches();
-        // setuptools' `distutils-precedence.pth` puts its own copy before the standard library's.
-        if environment.facts.finders.iter().any(|finder| finder.class.starts_with("_distutils_hack.")) {
-            graph.runtime_modules.insert("distutils".into());
-            for module in graph.modules.iter_mut().filter(|module| module.name.is_within("distutils")) {
-                module.symbols.opaque = Some(Opaque::ReplacesItself);
-            }
-        }
-        graph.vendored = graph.vendored_names(environment);
-        let replaced: Vec<usize> = graph
-            .imports
-            .iter()
-            .enumerate()
-            .filter(|(_, import)| graph.is_made_at_run_time(import))
-            .map(|(at, _)| at)
-            .collect();
-        for at in replaced {
-            graph.imports[at].target = Target::RunTime;
-        }
-        for at in 0..graph.modules.len() {
-            let module = &graph.modules[at];
-            let helped = || {
-                let helper = |import: &Import| match import.target {
-                    Target::Module(id) => std::iter::once(&id)
-                        .chain(&import.submodules)
-                        .any(|id| graph.module(*id).symbols.writes_modules),
-                    Target::Missing { .. } | Target::RunTime => false,
-                };
-                module.symbols.passes_name && graph.imports_of(ModuleId(at as u32)).iter().any(helper)
-            };
-            // `sys.modules["own.name"] = …`, or a helper's doing.
-            if helped() || module.symbols.registers.binary_search_by(|name| (**name).cmp(module.name.as_str())).is_ok()
-            {
-                graph.modules[at].symbols.opaque = Some(Opaque::ReplacesItself);
-            }
-        }
+        graph.note_run_time(environment);
         graph
     }
-}
-
-impl ModuleGraph {
-    fn patches(&self) -> FxHashSet<(ModuleId, Box<str>)> {
-        let mut patched = FxHashSet::default();
-        for (id, module) in self.modules() {
-            for (local, attribute) in &module.symbols.patches {
-                // What is imported `as` another name is not recognised.
-                for import in self.imports_of(id) {
-                    let Target::Module(target) = import.target else { continue };
-                    for candidate in std::iter::once(target).chain(import.submodules.iter().copied()) {
-                        if self.module(candidate).name.last() == &**local {
-                            patched.insert((candidate, attribute.clone()));
-                        }
-                    }
-                }
-            }
-        }
-        patched
-    }
-
-    /// A distribution that changes `sys.path` may put a folder of its own there, as setuptools does with `_vendor`: what
-    /// lies in its folders, by the names of files and folders below the first level.
-    fn vendored_names(&self, environment: &Environment) -> BTreeMap<DistName, FxHashSet<Box<str>>> {
-        let mut vendored = BTreeMap::new();
-        for module in self.modules.iter().filter(|module| module.symbols.changes_path.is_some()) {
-            let Origin::Distribution(name) = &module.origin else { continue };
-            let Some(dist) = environment.distribution(name.as_str()) else { continue };
-            vendored.entry(name.clone()).or_insert_with(|| {
-                let below = dist.files.iter().flat_map(|entry| entry.path.split('/').skip(1));
-                below.map(|part| Box::from(part.strip_suffix(".py").unwrap_or(part))).collect()
-            });
-        }
-        vendored
-    }
-
-    fn is_vendored(&self, import: &Import) -> bool {
-        let Origin::Distribution(name) = &self.module(import.importer).origin else { return false };
-        let top = import.module.split('.').next().unwrap_or_default();
-        self.vendored.get(name).is_some_and(|names| names.contains(top))
-    }
-
-    fn is_made_at_run_time(&self, import: &Import) -> bool {
-        let Target::Missing { within } = import.target else { return false };
-        if within.is_none() && self.is_vendored(import) {
-            return true;
-        }
-        let mut name = &*import.module;
-        loop {
-            if self.runtime_modules.contains(name) {
-                return true;
-            }
-            match name.rsplit_once('.') {
-                Some((parent, _)) => name = parent,
-                None => break,
-            }
-        }
-        let mut around = within;
-        while let Some(id) = around {
-            let module = self.module(id);
-            if module.symbols.open_submodules
-                || module.symbols.opaque == Some(Opaque::ReplacesItself)
-                || module.kind == ModuleKind::Extension
-                || module.kind == ModuleKind::Builtin
-            {
-                return true;
-            }
-            around = module.name.parent().and_then(|parent| self.find(parent.as_str()));
-        }
-        false
-    }
-}
-
-enum Read {
-    Syntax(Box<Syntax>),
-    /// An extension, built-in or namespace.
-    NoSource,
-    Unreadable(std::io::Error),
-    Uninspectable(Uninspectable),
-}
-
-fn read_file(file: &Path) -> std::io::Result<Vec<u8>> {
-    fs_err::read(file)
 }

@@ -15,7 +15,10 @@ mod names;
 mod owner;
 mod probe;
 mod reach;
+mod read;
 pub mod resolve;
+mod roots;
+mod runtime;
 mod source;
 mod syntax;
 #[cfg(test)]
@@ -27,12 +30,13 @@ use std::path::{Path, PathBuf};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-pub use build::{Roots, build};
+pub use build::build;
 pub use links::{Link, LinkImport, Links};
 pub use names::Lookup;
 pub use owner::Origin;
 pub use reach::{Reach, Step};
 pub use resolve::{ModuleKind, Resolved, Resolver};
+pub use roots::Roots;
 pub use source::Uninspectable;
 pub use syntax::{ImportKind, Names, Opaque, Probe, Symbols};
 pub use why::Chain;
@@ -69,6 +73,8 @@ pub struct Module {
     pub computed: Vec<u32>,
     /// Why the source could not be read.
     pub uninspectable: Option<Uninspectable>,
+    /// SHA-256 of the source, where it has one.
+    pub digest: Option<[u8; 32]>,
 }
 
 /// A module that has lost its name to another one, because that comes first.

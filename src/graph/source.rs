@@ -2,11 +2,13 @@
 //!
 //! Source: <https://docs.python.org/3/reference/lexical_analysis.html#encoding-declarations>
 
+use serde::{Deserialize, Serialize};
+
 /// Beyond this nothing written by hand lies, and a parser's tree would take gigabytes.
 pub(super) const SIZE_LIMIT: usize = 64 * 1024 * 1024;
 
 /// Why a source cannot be looked into.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Uninspectable {
     /// From 1; 0 where no line is to blame.
     pub line: u32,

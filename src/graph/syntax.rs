@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use ruff_python_parser::{Mode, ParseOptions, parse_unchecked};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::ask::Observed;
 use super::collect::Collector;
@@ -13,7 +13,7 @@ use super::condition::Target;
 use super::source::{Lines, Uninspectable};
 
 /// When an import takes place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ImportKind {
     /// Whenever the module is imported.
@@ -42,7 +42,7 @@ impl ImportKind {
 }
 
 /// One `import` statement's alias, one `from` statement, or one call.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct RawImport {
     pub line: u32,
     pub kind: ImportKind,
@@ -51,7 +51,7 @@ pub(super) struct RawImport {
 }
 
 /// The module as the source asks for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Asked {
     Absolute(Box<str>),
     /// `from ..x import y`: level 2, `x`. The rest is empty for `from . import y`.
@@ -64,7 +64,7 @@ pub(super) enum Asked {
 }
 
 /// What is taken out of the imported module.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Names {
     /// `import x`
     Module,
@@ -75,7 +75,7 @@ pub enum Names {
 }
 
 /// A module's table of names.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Symbols {
     /// Sorted: names that any statement of the module may bind.
     pub(super) bound: Box<[Box<str>]>,
@@ -100,6 +100,7 @@ pub struct Symbols {
     /// Where `sys.path` is changed.
     pub(super) changes_path: Option<u32>,
     /// What a child interpreter saw, where one was asked.
+    #[serde(skip)]
     pub(super) observed: Option<Observed>,
 }
 
@@ -121,7 +122,7 @@ impl Symbols {
 }
 
 /// `__all__` as far as it can be read.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct All {
     pub names: Vec<Box<str>>,
     /// More is added that cannot be read here, e.g. another module's `__all__`.
@@ -129,7 +130,7 @@ pub(super) struct All {
 }
 
 /// Why a module may have names that its statements do not bind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Opaque {
     /// PEP 562, lazy loaders among them.
@@ -149,7 +150,7 @@ pub enum Opaque {
 }
 
 /// A place where a module looks through `sys.path` itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Probe {
     pub line: u32,
     /// It executes what it finds.
@@ -169,7 +170,7 @@ impl Probe {
     }
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Syntax {
     pub imports: Vec<RawImport>,
     pub symbols: Symbols,

@@ -3,17 +3,18 @@
 //! Everything that lies in site-packages is taken, whether a RECORD lists it or not: what can be imported in the
 //! environment can be imported in the artifact. RECORD says whose it is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+use rustc_hash::FxHashMap;
 
 use super::application::Guard;
 use super::builder::Builder;
 use super::pathfile::{self, Places, normalise};
 use super::{Entry, Error, Origin, Source, below, walk};
 use crate::config::Patterns;
-use crate::environment::{Distribution, Environment, Facts};
+use crate::environment::{Distribution, Environment, Facts, RecordEntry};
 use crate::format::ArchivePath;
 use crate::names::DistName;
 
@@ -43,14 +44,19 @@ pub(super) fn add(
 }
 
 /// File → the distribution whose RECORD lists it.
-fn owners(environment: &Environment) -> BTreeMap<PathBuf, &DistName> {
-    let mut owners = BTreeMap::new();
+fn owners(environment: &Environment) -> FxHashMap<PathBuf, &DistName> {
+    let mut owners = FxHashMap::default();
     for dist in &environment.distributions {
         for file in &dist.files {
-            owners.insert(normalise(&dist.site.join(&file.path)), &dist.name);
+            owners.insert(place_of(dist, file), &dist.name);
         }
     }
     owners
+}
+
+fn place_of(dist: &Distribution, file: &RecordEntry) -> PathBuf {
+    let joined = dist.site.join(&file.path);
+    if file.path.contains("..") { normalise(&joined) } else { joined }
 }
 
 fn site(
@@ -58,7 +64,7 @@ fn site(
     folder: &Path,
     place: &ArchivePath,
     places: &Places,
-    owners: &BTreeMap<PathBuf, &DistName>,
+    owners: &FxHashMap<PathBuf, &DistName>,
     left_out: &BTreeSet<DistName>,
 ) -> Result<(), Error> {
     let keep = |path: &Path| {
@@ -111,7 +117,7 @@ fn adapted(
 /// place below the artifact's prefix.
 fn outside_site(builder: &mut Builder, dist: &Distribution, facts: &Facts, name: &str) -> Result<(), Error> {
     for file in &dist.files {
-        let path = normalise(&dist.site.join(&file.path));
+        let path = place_of(dist, file);
         let inside = path.starts_with(&dist.site);
         let Ok(relative) = path.strip_prefix(&facts.prefix) else { continue };
         if inside || !path.is_file() || relative.components().any(|part| part.as_os_str() == "__pycache__") {

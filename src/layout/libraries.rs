@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use super::builder::Builder;
 use super::pathfile::{normalise, relative};
 use super::{Entry, Error, Origin, Reached, Source, below, walk};
+use crate::cache::stamped::Stamped;
 use crate::config::Config;
 use crate::environment::Facts;
 use crate::format::ArchivePath;
@@ -28,8 +29,9 @@ pub(super) fn add(
     facts: &Facts,
     interpreter: &ArchivePath,
     reached: &Reached,
+    cache: Option<&Path>,
 ) -> Result<Native, Error> {
-    let objects = objects(builder, interpreter)?;
+    let objects = objects(builder, facts, interpreter, cache)?;
     let packages = Packages::of_this_machine();
     let policy = Policy::built_in();
     let rules = Rules {
@@ -61,7 +63,13 @@ pub(super) fn add(
 }
 
 /// Every ELF file of the tree as it is on the disk, the interpreter first.
-fn objects(builder: &Builder, interpreter: &ArchivePath) -> Result<Vec<Object>, Error> {
+fn objects(
+    builder: &Builder,
+    facts: &Facts,
+    interpreter: &ArchivePath,
+    cache: Option<&Path>,
+) -> Result<Vec<Object>, Error> {
+    let kept = Stamped::open(cache, "elf", &[ElfFile::CODE, facts.prefix.as_os_str().as_encoded_bytes()]);
     let candidates: Vec<(&ArchivePath, &Path)> = builder
         .paths()
         .filter_map(|(path, entry)| match &entry.source {
@@ -79,11 +87,14 @@ fn objects(builder: &Builder, interpreter: &ArchivePath) -> Result<Vec<Object>, 
     let mut objects: Vec<Object> = candidates
         .into_par_iter()
         .map(|(place, file)| {
-            let Some(elf) = ElfFile::parse(&read_elf(file)?) else { return Ok(None) };
+            let Some(elf) = kept.get_or(file, || read_elf(file).map(|bytes| ElfFile::parse(&bytes)))? else {
+                return Ok(None);
+            };
             Ok(Some(Object { place: place.to_string(), disk: fs::canonicalize(file)?, elf }))
         })
         .filter_map(Result::transpose)
         .collect::<Result<_, Error>>()?;
+    kept.save();
     objects.sort_by_key(|object| object.place != interpreter.as_str());
     Ok(objects)
 }

@@ -149,8 +149,13 @@ pub enum Error {
     Walk(#[from] ignore::Error),
 }
 
-/// Decides where everything lies.
-pub fn plan(config: &Config, environment: &Environment, reached: &Reached) -> Result<Planned, Error> {
+/// Decides where everything lies. `cache` is where facts about ELF files are kept.
+pub fn plan(
+    config: &Config,
+    environment: &Environment,
+    reached: &Reached,
+    cache: Option<&Path>,
+) -> Result<Planned, Error> {
     let facts = &environment.facts;
     let mut builder = Builder::default();
     let mut left_out = Vec::new();
@@ -172,7 +177,7 @@ pub fn plan(config: &Config, environment: &Environment, reached: &Reached) -> Re
     left_out.extend(application::add(&mut builder, config, &places, &reached.application)?);
     let entry = startup::add(&mut builder, config, facts, &places)?;
     bytecode::add(&mut builder, facts)?;
-    let native = libraries::add(&mut builder, config, facts, &interpreter, reached)?;
+    let native = libraries::add(&mut builder, config, facts, &interpreter, reached, cache)?;
     roots::add(&mut builder, facts, &native.closure)?;
     // Last, when every file is as it will be packed.
     record::adapt(&mut builder)?;

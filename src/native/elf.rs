@@ -9,12 +9,13 @@ use goblin::elf::dynamic::{
 };
 use goblin::elf::header::{EM_386, EM_AARCH64, EM_X86_64, ET_EXEC};
 use goblin::elf::program_header::{PF_X, PT_DYNAMIC, PT_GNU_RELRO, PT_GNU_STACK};
+use serde::{Deserialize, Serialize};
 
 use super::isa;
 use super::{GlibcVersion, Isa};
 
 /// Dynamic-linking facts of one file.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ElfFile {
     /// `e_machine`, e.g. 62 for x86-64.
     pub machine: u16,
@@ -36,7 +37,7 @@ pub struct ElfFile {
 }
 
 /// One version that a file needs of a library.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct VersionNeed {
     /// The library's soname.
     pub library: String,
@@ -47,7 +48,7 @@ pub struct VersionNeed {
 }
 
 /// How it was linked, as far as loaders and hardening care.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts of one file")]
 pub struct Traits {
     /// `PT_GNU_STACK` asks for a stack that code can run on, or is missing where the loader then assumes so.
@@ -80,6 +81,9 @@ pub fn machine_name(machine: u16) -> String {
 }
 
 impl ElfFile {
+    /// What of this source decides the facts: kept ones go by it.
+    pub const CODE: &[u8] = include_bytes!("elf.rs");
+
     /// Nothing for files that are no ELF, or too damaged to tell.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         if !is_elf(bytes) {

@@ -6,12 +6,13 @@ use std::fmt;
 
 use goblin::elf::Elf;
 use goblin::elf::header::EM_X86_64;
+use serde::{Deserialize, Serialize};
 
 const NT_GNU_PROPERTY_TYPE_0: u32 = 5;
 const GNU_PROPERTY_X86_ISA_1_NEEDED: u32 = 0xc000_8002;
 
 /// Levels of x86-64.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Isa {
     V1,
     V2,

@@ -55,21 +55,8 @@ impl Kept {
     }
 
     fn prune_to(&self, most: u64) {
-        let Some(entries) = self.folder.as_ref().and_then(|folder| fs::read_dir(folder).ok()) else { return };
-        let mut blocks: Vec<_> = entries
-            .filter_map(|entry| {
-                let entry = entry.ok()?;
-                let metadata = entry.metadata().ok()?;
-                Some((metadata.modified().ok()?, metadata.len(), entry.path()))
-            })
-            .collect();
-        blocks.sort_by(|a, b| b.cmp(a));
-        let mut total = 0;
-        for (_, size, path) in blocks {
-            total += size;
-            if total > most {
-                drop(fs::remove_file(path));
-            }
+        if let Some(folder) = &self.folder {
+            cache::prune(folder, most);
         }
     }
 }

@@ -71,7 +71,7 @@ impl Project {
         })?;
         let graph = times.take("graph", || {
             progress.start("reading modules", 0);
-            let graph = graph::build(&environment, &Roots::of(&config), &hooks);
+            let graph = graph::build(&environment, &Roots::of(&config), &hooks, cache::root().as_deref());
             progress.finish();
             graph
         })?;
@@ -89,7 +89,7 @@ impl Project {
         let Self { config, environment, hooks, graph, times } = self;
         times.take("audit", || {
             let native = plan.map(|plan| audit::Native { planned: &plan.planned, licenses: &plan.licenses });
-            audit::run(environment, graph, hooks, &config.audit, native)
+            audit::run(environment, graph, hooks, &config.audit, native, cache::root().as_deref())
         })
     }
 
@@ -97,7 +97,7 @@ impl Project {
     pub fn plan(&mut self) -> Result<Plan, Error> {
         let Self { config, environment, graph, times, .. } = self;
         times.take("layout", || {
-            let planned = layout::plan(config, environment, &reached(graph))?;
+            let planned = layout::plan(config, environment, &reached(graph), cache::root().as_deref())?;
             let licenses = Inventory::new(environment, &planned, &config.licenses, &Packages::of_this_machine());
             Ok(Plan { planned, licenses })
         })

@@ -21,14 +21,14 @@ pub fn audit_environment(
     let environment = Environment::read(python)?;
     let hooks = Hooks::load(&[])?;
     progress.start("reading modules", 0);
-    let graph = graph::build(&environment, &Roots::whole(&environment), &hooks);
+    let graph = graph::build(&environment, &Roots::whole(&environment), &hooks, cache::root().as_deref());
     progress.finish();
     let mut graph = graph?;
     if may_run {
         graph.ask(&environment, cache::root().as_deref());
     }
     let config = config::Audit { allow: allow.to_vec(), ..config::Audit::default() };
-    let mut report = audit::run(&environment, &graph, &hooks, &config, None);
+    let mut report = audit::run(&environment, &graph, &hooks, &config, None, cache::root().as_deref());
     for finding in &mut report.findings {
         if matches!(finding.code, "missing-module" | "missing-name" | "uninspectable") {
             finding.severity = finding.severity.max(Severity::Warning);

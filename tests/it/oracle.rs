@@ -85,7 +85,7 @@ fn walk(version: &str, lock: &str) -> Walked {
         smoke_imports: Vec::new(),
         smoke_scripts: Vec::new(),
     };
-    let mut graph = graph::build(&environment, &roots, &Hooks::load(&[]).unwrap()).unwrap();
+    let mut graph = graph::build(&environment, &roots, &Hooks::load(&[]).unwrap(), None).unwrap();
     graph.ask(&environment, None);
     Walked { python, folder, graph }
 }

@@ -69,7 +69,7 @@ impl Site {
         config: &config::Audit,
     ) -> Report {
         let (environment, graph) = self.graph(asking, files, hooks);
-        audit::run(&environment, &graph, hooks, config, None)
+        audit::run(&environment, &graph, hooks, config, None, None)
     }
 
     /// The application's files are written first; the first of them is its entry script.
@@ -86,7 +86,7 @@ impl Site {
             smoke_imports: Vec::new(),
             smoke_scripts: Vec::new(),
         };
-        let mut graph = graph::build(&environment, &roots, hooks).unwrap();
+        let mut graph = graph::build(&environment, &roots, hooks, None).unwrap();
         if asking == Asking::Child {
             graph.ask(&environment, None);
         }

@@ -4,15 +4,19 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::super::place::title;
 use super::super::{Context, FAR, Finding, Severity, Sink};
+use crate::cache::stamped::Stamped;
 use crate::environment::Distribution;
 use crate::environment::record::{self, Mismatch};
 
 pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
-    let reached: FxHashSet<&Path> = context.graph.modules().filter_map(|(_, module)| module.file.as_deref()).collect();
+    let reached: FxHashMap<&Path, Option<[u8; 32]>> =
+        context.graph.modules().filter_map(|(_, module)| Some((module.file.as_deref()?, module.digest))).collect();
+    let prefix = context.environment.facts.prefix.as_os_str().as_encoded_bytes();
+    let kept = Stamped::open(context.cache, "sha256", &[prefix]);
     let overlaps = listed_twice(context);
     let files: Vec<_> = context
         .environment
@@ -26,11 +30,15 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
     let wrong: Vec<(&Distribution, PathBuf, Mismatch)> = files
         .into_par_iter()
         .filter_map(|(dist, entry, file)| {
-            let hashed = reached.contains(file.as_path()) && is_code(&entry.path);
-            Some((dist, record::compare(&file, entry, hashed)?, file))
+            let digest = || {
+                let read = reached.get(file.as_path()).filter(|_| is_code(&entry.path))?;
+                read.or_else(|| kept.get_or(&file, || record::digest_of(&file)).ok())
+            };
+            Some((dist, record::compare(&file, entry, digest)?, file))
                 .map(|(dist, mismatch, file)| (dist, file, mismatch))
         })
         .collect();
+    kept.save();
     let mut by_distribution: BTreeMap<&str, Wrong<'_>> = BTreeMap::new();
     for (dist, file, mismatch) in wrong {
         by_distribution.entry(dist.name.as_str()).or_insert((dist, Vec::new())).1.push((file, mismatch));

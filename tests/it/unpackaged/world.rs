@@ -199,9 +199,13 @@ fn enter(project: &mut Project, form: Form, root: &Path) {
         Form::Module => Entry::Module(module("tool")),
         Form::Function => Entry::Function { module: module("call"), function: "Command.run".to_owned() },
     };
-    project.graph =
-        packproof::graph::build(&project.environment, &packproof::graph::Roots::of(&project.config), &project.hooks)
-            .unwrap();
+    project.graph = packproof::graph::build(
+        &project.environment,
+        &packproof::graph::Roots::of(&project.config),
+        &project.hooks,
+        None,
+    )
+    .unwrap();
 }
 
 /// Two distributions that share a namespace, with data, an entry point and a console script; customisation of `site`.

@@ -1,4 +1,7 @@
-//! Where the tool keeps what it need not do again: environments made from a lock, bytecode.
+//! Where the tool keeps what it need not do again: environments made from a lock, bytecode, blocks, and what was read
+//! out of files ([`stamped`]).
+
+pub mod stamped;
 
 use std::env;
 use std::io::{self, Write as _};
@@ -21,6 +24,27 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.persist(path)?;
     Ok(())
+}
+
+/// Removes the files in `folder` that were not written for longest, down to `most` bytes.
+pub fn prune(folder: &Path, most: u64) {
+    let Ok(entries) = fs_err::read_dir(folder) else { return };
+    let mut files: Vec<_> = entries
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let metadata = entry.metadata().ok()?;
+            Some((metadata.modified().ok()?, metadata.len(), entry.path()))
+        })
+        .collect();
+    files.sort_by(|a, b| b.cmp(a));
+    let mut total = 0;
+    for (_, size, path) in files {
+        total += size;
+        if total > most {
+            // Another run may have been first.
+            drop(fs_err::remove_file(path));
+        }
+    }
 }
 
 #[cfg(test)]

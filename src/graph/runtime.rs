@@ -1,0 +1,125 @@
+//! What modules change when they run, as far as their statements tell: `sys.modules`, `__path__`, `sys.path`, each
+//! other's attributes. Imports that nothing on the disk serves, and that such a change may serve, are no missing ones.
+
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashSet;
+
+use super::resolve::ModuleKind;
+use super::syntax::Opaque;
+use super::{Import, ModuleGraph, ModuleId, Origin, Target};
+use crate::environment::Environment;
+use crate::names::DistName;
+
+impl ModuleGraph {
+    pub(super) fn note_run_time(&mut self, environment: &Environment) {
+        for module in &self.modules {
+            self.runtime_modules.extend(module.symbols.registers.iter().cloned());
+        }
+        self.patched = self.patches();
+        // setuptools' `distutils-precedence.pth` puts its own copy before the standard library's.
+        if environment.facts.finders.iter().any(|finder| finder.class.starts_with("_distutils_hack.")) {
+            self.runtime_modules.insert("distutils".into());
+            for module in self.modules.iter_mut().filter(|module| module.name.is_within("distutils")) {
+                module.symbols.opaque = Some(Opaque::ReplacesItself);
+            }
+        }
+        self.vendored = self.vendored_names(environment);
+        let replaced: Vec<usize> = self
+            .imports
+            .iter()
+            .enumerate()
+            .filter(|(_, import)| self.is_made_at_run_time(import))
+            .map(|(at, _)| at)
+            .collect();
+        for at in replaced {
+            self.imports[at].target = Target::RunTime;
+        }
+        for at in 0..self.modules.len() {
+            let module = &self.modules[at];
+            let helped = || {
+                let helper = |import: &Import| match import.target {
+                    Target::Module(id) => {
+                        std::iter::once(&id).chain(&import.submodules).any(|id| self.module(*id).symbols.writes_modules)
+                    }
+                    Target::Missing { .. } | Target::RunTime => false,
+                };
+                module.symbols.passes_name && self.imports_of(ModuleId(at as u32)).iter().any(helper)
+            };
+            // `sys.modules["own.name"] = …`, or a helper's doing.
+            if helped() || module.symbols.registers.binary_search_by(|name| (**name).cmp(module.name.as_str())).is_ok()
+            {
+                self.modules[at].symbols.opaque = Some(Opaque::ReplacesItself);
+            }
+        }
+    }
+
+    fn patches(&self) -> FxHashSet<(ModuleId, Box<str>)> {
+        let mut patched = FxHashSet::default();
+        for (id, module) in self.modules() {
+            for (local, attribute) in &module.symbols.patches {
+                // What is imported `as` another name is not recognised.
+                for import in self.imports_of(id) {
+                    let Target::Module(target) = import.target else { continue };
+                    for candidate in std::iter::once(target).chain(import.submodules.iter().copied()) {
+                        if self.module(candidate).name.last() == &**local {
+                            patched.insert((candidate, attribute.clone()));
+                        }
+                    }
+                }
+            }
+        }
+        patched
+    }
+
+    /// A distribution that changes `sys.path` may put a folder of its own there, as setuptools does with `_vendor`: what
+    /// lies in its folders, by the names of files and folders below the first level.
+    fn vendored_names(&self, environment: &Environment) -> BTreeMap<DistName, FxHashSet<Box<str>>> {
+        let mut vendored = BTreeMap::new();
+        for module in self.modules.iter().filter(|module| module.symbols.changes_path.is_some()) {
+            let Origin::Distribution(name) = &module.origin else { continue };
+            let Some(dist) = environment.distribution(name.as_str()) else { continue };
+            vendored.entry(name.clone()).or_insert_with(|| {
+                let below = dist.files.iter().flat_map(|entry| entry.path.split('/').skip(1));
+                below.map(|part| Box::from(part.strip_suffix(".py").unwrap_or(part))).collect()
+            });
+        }
+        vendored
+    }
+
+    fn is_vendored(&self, import: &Import) -> bool {
+        let Origin::Distribution(name) = &self.module(import.importer).origin else { return false };
+        let top = import.module.split('.').next().unwrap_or_default();
+        self.vendored.get(name).is_some_and(|names| names.contains(top))
+    }
+
+    fn is_made_at_run_time(&self, import: &Import) -> bool {
+        let Target::Missing { within } = import.target else { return false };
+        if within.is_none() && self.is_vendored(import) {
+            return true;
+        }
+        let mut name = &*import.module;
+        loop {
+            if self.runtime_modules.contains(name) {
+                return true;
+            }
+            match name.rsplit_once('.') {
+                Some((parent, _)) => name = parent,
+                None => break,
+            }
+        }
+        let mut around = within;
+        while let Some(id) = around {
+            let module = self.module(id);
+            if module.symbols.open_submodules
+                || module.symbols.opaque == Some(Opaque::ReplacesItself)
+                || module.kind == ModuleKind::Extension
+                || module.kind == ModuleKind::Builtin
+            {
+                return true;
+            }
+            around = module.name.parent().and_then(|parent| self.find(parent.as_str()));
+        }
+        false
+    }
+}
