@@ -20,13 +20,13 @@ pub(super) struct Collector<'a> {
     main: bool,
     pub(super) kind: ImportKind,
     pub(super) scope: Scope<'a>,
-    /// Inside a branch, loop or `try` of the module: a `del` there may not happen.
-    conditional: bool,
+    certainty: Certainty,
     /// The rest of the block is never reached.
     dead: bool,
     depth: u32,
     bound: FxHashSet<&'a str>,
     pub(super) registers: FxHashSet<&'a str>,
+    pub(super) touched: FxHashSet<&'a str>,
     pub(super) patches: FxHashSet<(&'a str, &'a str)>,
     elsewhere: Vec<&'a str>,
     /// What imports bind, wherever they stand.
@@ -35,6 +35,16 @@ pub(super) struct Collector<'a> {
     pub(super) aliases: FxHashMap<&'a str, &'static str>,
     pub(super) seen: Seen,
     pub(super) out: Syntax,
+}
+
+/// How surely the statement at hand is carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Certainty {
+    Sure,
+    /// Inside a branch, loop or `try`: a `del` there may not happen.
+    Conditional,
+    /// Inside a branch whose condition cannot be decided here: a function in it may not exist.
+    Optional,
 }
 
 /// What the probe recogniser has met.
@@ -61,11 +71,12 @@ impl<'a> Collector<'a> {
             main,
             kind: ImportKind::Unconditional,
             scope: Scope::Module,
-            conditional: false,
+            certainty: Certainty::Sure,
             dead: false,
             depth: 0,
             bound: FxHashSet::default(),
             registers: FxHashSet::default(),
+            touched: FxHashSet::default(),
             patches: FxHashSet::default(),
             elsewhere: Vec::new(),
             imported: FxHashSet::default(),
@@ -95,6 +106,9 @@ impl<'a> Collector<'a> {
         self.out.symbols.elsewhere = elsewhere.into();
         self.out.symbols.bound = bound;
         self.out.symbols.registers = registers;
+        let mut touched: Vec<Box<str>> = self.touched.iter().map(|name| Box::from(*name)).collect();
+        touched.sort_unstable();
+        self.out.symbols.touched = touched.into();
         if let (Some(line), true) = (self.seen.path_read, self.seen.files) {
             let literals = super::probe::Literals::of(body);
             self.out.probe = Some(Probe {
@@ -128,11 +142,18 @@ impl<'a> Collector<'a> {
 
     /// A block that may not be run, or not to its end.
     fn branch(&mut self, kind: ImportKind, body: &'a [Stmt]) {
-        let before = (self.kind, self.conditional, self.dead);
+        let before = (self.kind, self.certainty, self.dead);
         self.kind = kind;
-        self.conditional = true;
+        self.certainty = self.certainty.max(Certainty::Conditional);
         self.body(body);
-        (self.kind, self.conditional, self.dead) = before;
+        (self.kind, self.certainty, self.dead) = before;
+    }
+
+    /// A block for whose condition only the run decides.
+    fn optional(&mut self, body: &'a [Stmt]) {
+        let before = std::mem::replace(&mut self.certainty, Certainty::Optional);
+        self.branch(self.guarded(), body);
+        self.certainty = before;
     }
 
     fn guarded(&self) -> ImportKind {
@@ -145,8 +166,13 @@ impl<'a> Collector<'a> {
     }
 
     fn function(&mut self, walk: impl FnOnce(&mut Self)) {
-        let deferred =
-            if self.kind == ImportKind::TypeChecking { ImportKind::TypeChecking } else { ImportKind::Deferred };
+        let deferred = match self.kind {
+            ImportKind::TypeChecking => ImportKind::TypeChecking,
+            _ if self.certainty == Certainty::Optional => ImportKind::Guarded,
+            ImportKind::Unconditional | ImportKind::Deferred | ImportKind::Guarded | ImportKind::Dynamic => {
+                ImportKind::Deferred
+            }
+        };
         let kind = std::mem::replace(&mut self.kind, deferred);
         let scope = std::mem::replace(&mut self.scope, Scope::Function(FxHashSet::default()));
         let dead = self.dead;
@@ -205,10 +231,10 @@ impl<'a> Collector<'a> {
                 Truth::TypeChecking => self.branch(ImportKind::TypeChecking, body),
                 Truth::Open => {
                     open = true;
-                    self.branch(self.guarded(), body);
+                    self.optional(body);
                 }
                 Truth::Always | Truth::NotTypeChecking if open => {
-                    self.branch(self.guarded(), body);
+                    self.optional(body);
                     break;
                 }
                 Truth::Always | Truth::NotTypeChecking => {
@@ -302,7 +328,7 @@ impl<'a> Collector<'a> {
     fn delete_statement(&mut self, stmt: &'a ast::StmtDelete) {
         for target in &stmt.targets {
             match target {
-                Expr::Name(name) if matches!(self.scope, Scope::Module) && !self.conditional => {
+                Expr::Name(name) if matches!(self.scope, Scope::Module) && self.certainty == Certainty::Sure => {
                     self.bound.remove(name.id.as_str());
                 }
                 Expr::Name(_) => {}
@@ -318,7 +344,7 @@ impl<'a> Collector<'a> {
         let mut all = if added { self.out.symbols.all.take().unwrap_or_default() } else { All::default() };
         read_all(value, &mut all);
         // Of two branches, the names of both count.
-        if let (false, true, Some(before)) = (added, self.conditional, &self.out.symbols.all) {
+        if let (false, true, Some(before)) = (added, self.certainty > Certainty::Sure, &self.out.symbols.all) {
             all.names.extend(before.names.iter().cloned());
             all.open |= before.open;
         }
@@ -448,7 +474,7 @@ impl<'a> Collector<'a> {
                     if let Some(guard) = &case.guard {
                         self.visit_expr(guard);
                     }
-                    self.branch(self.guarded(), &case.body);
+                    self.optional(&case.body);
                 }
             }
             Stmt::Try(stmt) => self.try_statement(stmt),

@@ -139,6 +139,8 @@ pub struct ModuleGraph {
     configured: Vec<(ModuleName, &'static str)>,
     /// What distributions that change `sys.path` have in folders of their own.
     vendored: BTreeMap<DistName, FxHashSet<Box<str>>>,
+    /// Top-level packages that put a finder of their own on `sys.meta_path`.
+    finders: FxHashSet<Box<str>>,
     /// Names that some module puts into `sys.modules`.
     runtime_modules: FxHashSet<Box<str>>,
 }

@@ -58,8 +58,12 @@ impl<'a> Collector<'a> {
                 false
             }
             Expr::Subscript(subscript) => {
-                if self.is_sys(&subscript.value, "modules") && is_name(&subscript.slice, "__name__") {
-                    self.opaque(Opaque::ReplacesItself);
+                if self.is_sys(&subscript.value, "modules") {
+                    match &*subscript.slice {
+                        Expr::StringLiteral(literal) => _ = self.touched.insert(literal.value.to_str()),
+                        key if is_name(key, "__name__") => self.opaque(Opaque::ReplacesItself),
+                        _ => {}
+                    }
                 }
                 if is_namespace(&subscript.value, self.in_module()) {
                     self.visit_expr(&subscript.slice);
@@ -135,6 +139,9 @@ impl<'a> Collector<'a> {
             self.out.symbols.changes_path.get_or_insert(line);
             self.visit_arguments(&call.arguments);
             return true;
+        }
+        if self.is_sys(receiver, "meta_path") && matches!(method, "append" | "insert" | "extend") {
+            self.out.symbols.installs_finder = true;
         }
         if self.is_sys(receiver, "modules") {
             match (method, call.arguments.args.first()) {

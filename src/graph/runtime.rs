@@ -25,6 +25,9 @@ impl ModuleGraph {
             }
         }
         self.vendored = self.vendored_names(environment);
+        let finders =
+            self.modules.iter().filter(|module| module.symbols.installs_finder && module.origin != Origin::Stdlib);
+        self.finders = finders.map(|module| module.name.top_level().into()).collect();
         let replaced: Vec<usize> = self
             .imports
             .iter()
@@ -35,6 +38,7 @@ impl ModuleGraph {
         for at in replaced {
             self.imports[at].target = Target::RunTime;
         }
+        let filled = self.filled();
         for at in 0..self.modules.len() {
             let module = &self.modules[at];
             let helped = || {
@@ -47,11 +51,23 @@ impl ModuleGraph {
                 module.symbols.passes_name && self.imports_of(ModuleId(at as u32)).iter().any(helper)
             };
             // `sys.modules["own.name"] = …`, or a helper's doing.
-            if helped() || module.symbols.registers.binary_search_by(|name| (**name).cmp(module.name.as_str())).is_ok()
+            if helped()
+                || filled.contains(&ModuleId(at as u32))
+                || module.symbols.registers.binary_search_by(|name| (**name).cmp(module.name.as_str())).is_ok()
             {
                 self.modules[at].symbols.opaque = Some(Opaque::ReplacesItself);
             }
         }
+    }
+
+    /// Modules of its own package that a module takes out of `sys.modules`, to fill them.
+    fn filled(&self) -> FxHashSet<ModuleId> {
+        let touched = self.modules.iter().flat_map(|module| {
+            let top = module.name.top_level();
+            let own = move |name: &&str| name.split('.').next() == Some(top) && *name != module.name.as_str();
+            module.symbols.touched.iter().map(|name| &**name).filter(own)
+        });
+        touched.filter_map(|name| self.find(name)).collect()
     }
 
     fn patches(&self) -> FxHashSet<(ModuleId, Box<str>)> {
@@ -96,6 +112,10 @@ impl ModuleGraph {
     fn is_made_at_run_time(&self, import: &Import) -> bool {
         let Target::Missing { within } = import.target else { return false };
         if within.is_none() && self.is_vendored(import) {
+            return true;
+        }
+        // A finder is for its own package, as far as can be told.
+        if within.is_some_and(|id| self.finders.contains(self.module(id).name.top_level())) {
             return true;
         }
         let mut name = &*import.module;

@@ -76,6 +76,7 @@ pub enum Names {
 
 /// A module's table of names.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts of one module")]
 pub struct Symbols {
     /// Sorted: names that any statement of the module may bind.
     pub(super) bound: Box<[Box<str>]>,
@@ -93,6 +94,10 @@ pub struct Symbols {
     pub(super) passes_name: bool,
     /// It writes to `sys.modules` under names that it is given.
     pub(super) writes_modules: bool,
+    /// It puts a finder of its own on `sys.meta_path`.
+    pub(super) installs_finder: bool,
+    /// Sorted: names of modules that it takes out of `sys.modules`, and may then change.
+    pub(super) touched: Box<[Box<str>]>,
     /// Names that the module puts into `sys.modules`.
     pub(super) registers: Box<[Box<str>]>,
     /// `local.attribute = …`, where an import binds `local`.

@@ -37,6 +37,28 @@ fn bound(text: &str) -> Vec<String> {
     read(text).symbols.bound.iter().map(ToString::to_string).collect()
 }
 
+/// Whether the function exists at all, nobody can tell here; of one in a `try` its calls are not guarded by that.
+#[test]
+fn functions_in_branches() {
+    let text = "\
+if HAS_HANDLES:
+    def f():
+        import a
+elif sys.platform == 'win32':
+    def f():
+        import b
+try:
+    def g():
+        import c
+except ImportError:
+    pass
+if sys.version_info >= (3,):
+    def h():
+        import d
+";
+    assert_eq!(imports(text), ["3 Guarded a", "9 Deferred c", "14 Deferred d"]);
+}
+
 #[test]
 fn imports_with_their_kind() {
     let text = "\

@@ -263,6 +263,13 @@ fn imports(project: &Project, left_out: &BTreeSet<&str>) -> Vec<ImportCheck> {
     for module in &config.runner.hidden_imports {
         checks.push(ImportCheck::of(module.to_string(), Vec::new(), "[runner] hidden-imports", true));
     }
+    for hook in project.hooks.active(&project.environment) {
+        let reached = hook.assertions.iter().filter(|asserted| project.graph.find(asserted.name.as_str()).is_some());
+        checks.extend(reached.map(|asserted| ImportCheck {
+            asserted: Some(asserted.kind),
+            ..ImportCheck::of(asserted.name.to_string(), Vec::new(), format!("a hook for {}", hook.distribution), false)
+        }));
+    }
     // An installed application is its distribution.
     let installed =
         entry_module(project).map(|module| &module.origin).filter(|origin| **origin != graph::Origin::Stdlib);

@@ -70,6 +70,7 @@ const IMPORTS: &[Kind] = &[
     Kind::Import,
     Kind::Origin,
     Kind::RequiredImport,
+    Kind::Asserted,
     Kind::NoResult,
     Kind::Code,
     Kind::Source,

@@ -144,6 +144,7 @@ pub(super) fn what(kind: Kind) -> &'static str {
         Kind::Import => "is not imported alike",
         Kind::Origin => "is another module",
         Kind::RequiredImport => "cannot be imported, here or there",
+        Kind::Asserted => "is not what a hook asserts",
         Kind::NoResult => "gave no result",
         Kind::Code => "runs other code",
         Kind::Source => "has another source",

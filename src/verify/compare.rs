@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::asserted;
 use super::expected::Expected;
 use super::observe::{IS_LOADED, LOADED, Observations};
 use super::plan::ImportCheck;
@@ -22,6 +23,7 @@ pub(super) fn compare(
     let imports = comparison.imports(checks);
     comparison.unfinished();
     comparison.own_modules();
+    comparison.asserted();
     comparison.contents();
     comparison.distributions(wanted);
     comparison.union(Kind::ChildEnvironment, "not set", "a child process");
@@ -144,6 +146,11 @@ impl Comparison<'_> {
             artifact: said(after),
             output: self.artifact.output.get(LOADED).filter(|text| !text.is_empty()).cloned(),
         });
+    }
+
+    fn asserted(&mut self) {
+        let violations = asserted::violations(self.checks, self.expected, self.artifact);
+        self.found.extend(violations.into_iter().filter(|found| !self.blamed.contains(&found.subject)));
     }
 
     /// What a plugin's loader that forgives its absence, and computes its name, does not find in the artifact.

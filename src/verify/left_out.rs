@@ -48,6 +48,7 @@ fn merge(check: &mut ImportCheck, import: &ImportCheck) {
         }
     }
     check.required |= import.required;
+    check.asserted = check.asserted.or(import.asserted);
     check.statements += import.statements;
     for way in &import.because {
         // One way to it is enough; of the others the last step says where.

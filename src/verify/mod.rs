@@ -5,6 +5,7 @@
 //! probe are compared, and whatever the artifact loaded must be its own. What is to be imported is the graph's
 //! business, and how a proof reads is the report's. `docs/proof.md` says what a proof claims and what it does not.
 
+mod asserted;
 mod compare;
 mod escape;
 mod expected;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Start;
+use crate::graph::ModuleKind;
 
 /// Everything that [`super::prove`] needs. Paths are absolute.
 #[derive(Debug, Clone)]
@@ -84,6 +85,9 @@ pub struct ImportCheck {
     pub statements: usize,
     /// It is this entry point that is loaded; `module` and `names` are empty.
     pub entry_point: Option<EntryPoint>,
+    /// What a hook says that it must end up as.
+    #[serde(default)]
+    pub asserted: Option<ModuleKind>,
 }
 
 /// What `importlib.metadata.EntryPoint` takes.
@@ -97,7 +101,8 @@ pub struct EntryPoint {
 impl ImportCheck {
     /// `import module`, or `from module import …`.
     pub fn of(module: impl Into<String>, names: Vec<String>, because: impl Into<String>, required: bool) -> Self {
-        Self { module: module.into(), names, because: vec![because.into()], required, statements: 1, entry_point: None }
+        let because = vec![because.into()];
+        Self { module: module.into(), names, because, required, statements: 1, entry_point: None, asserted: None }
     }
 
     /// What a difference is called after.

@@ -166,6 +166,8 @@ pub enum Kind {
     Import,
     Origin,
     RequiredImport,
+    /// Loaded as something else than a hook asserts.
+    Asserted,
     NoResult,
     Code,
     Source,

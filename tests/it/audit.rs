@@ -137,6 +137,23 @@ fn a_folder_that_a_distribution_puts_on_the_path_is_its_own() {
     assert_eq!(told(&site.audit(&[("app.py", "import eggs, ham\n")])).len(), 2, "the application is not eggs");
 }
 
+/// toolz does so for `tlz`: a finder makes the submodules, and the package's own names are copied into it.
+#[test]
+fn a_package_that_its_own_finder_makes_is_not_judged() {
+    let build = "\
+import sys, types
+class Finder:
+    def find_spec(self, name, path, target=None): ...
+sys.meta_path.append(Finder())
+vars(sys.modules['eggs']).update(fry=1)
+";
+    let files = [("eggs/__init__.py", "from . import build\n"), ("eggs/build.py", build)];
+    let site = Site::new().with("eggs", "1.0", "", &files).with("ham", "1.0", "", &[("ham.py", "")]);
+    let app = "import ham\nfrom eggs import fry\nimport eggs.poached\nfrom ham import gone\nimport ham.gone\n";
+    let report = site.audit(&[("app.py", app)]);
+    assert_eq!(told(&report), ["error missing-name ham", "error missing-module ham.gone"]);
+}
+
 /// The tool itself, in a folder that has nothing to say of an application.
 fn tool(site: &Site, arguments: &[&str]) -> (i32, String) {
     let home = site.root.path().join("home");

@@ -112,6 +112,20 @@ fn a_rescued_name_is_a_warning_and_works_in_the_artifact() {
     assert!(inspected.contains("runs      app/app.py\n") && inspected.contains(" app/app.py\n"), "{inspected}");
 }
 
+/// The audit cannot tell, since the package looks for the file when it runs; the proof can.
+#[test]
+fn a_name_that_ends_up_as_something_else_than_its_hook_asserts_is_not_proved() {
+    let context = TestContext::new();
+    let folder = context.fixture("rescued");
+    let hook = fs::read_to_string(folder.join("hooks/ledger.toml")).unwrap();
+    context.write("rescued/hooks/ledger.toml", &hook.replace("single-file", "package"));
+    let failed = context.run(&["build", "--quiet", folder.to_str().unwrap()]);
+    assert!(failed.starts_with("exit code: 1\n----- stdout -----\n----- stderr -----\nNOT PROVED"), "{failed}");
+    let both = "file `ledger.py`, not a package";
+    assert!(failed.contains("`ledger` is not what a hook asserts"), "{failed}");
+    assert_eq!(failed.matches(both).count(), 2, "{failed}");
+}
+
 #[test]
 fn without_a_proof_the_artifact_is_not_called_proved() {
     let context = TestContext::new();

@@ -24,7 +24,9 @@ pub(in crate::audit) fn check(context: &Context<'_>, declared: &[String], sink: 
             wanted.insert(needed.clone());
         }
         // What a call may need later is often an extra that is declared nowhere.
+        // Of two modules of one name it is not the one that is found.
         if graph.import_reach(import) == Reach::Sure
+            && !sink.is_explained(import)
             && super::severity(context, import, None).is_some()
             && importer.origin != Origin::Distribution(needed.clone())
         {
