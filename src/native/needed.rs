@@ -1,7 +1,7 @@
 //! Which files ask the dynamic loader for which libraries.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
@@ -33,6 +33,11 @@ impl Needed {
         needed
     }
 
+    /// Whether `file` is needed by one for which `is_start` holds, itself or through others.
+    pub fn is_needed(&self, file: &Path, is_start: impl Fn(&PathBuf) -> bool) -> bool {
+        self.names.get(file).into_iter().flatten().any(|name| self.chain(name, &is_start).is_some())
+    }
+
     /// The shortest chain of files from one for which `is_start` holds to one that needs `library` itself.
     pub fn chain(&self, library: &str, is_start: impl Fn(&PathBuf) -> bool) -> Option<Vec<PathBuf>> {
         let mut seen = BTreeSet::new();
@@ -54,5 +59,22 @@ impl Needed {
             }
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::native::Loader;
+
+    #[test]
+    fn who_needs_a_file() {
+        let program = std::env::current_exe().unwrap();
+        let elf = ElfFile::parse(&fs_err::read(&program).unwrap()).unwrap();
+        let library = Loader::of_this_machine().find("libc.so.6", &[(&program, &elf)]).unwrap();
+        let needed = Needed::read(&BTreeSet::from([library.clone(), program.clone()]));
+        assert!(needed.is_needed(&library, |file| *file == program));
+        assert!(!needed.is_needed(&program, |file| *file == library));
+        assert!(!needed.is_needed(Path::new("/nonexistent"), |_| true));
     }
 }

@@ -187,7 +187,7 @@ impl Comparison<'_> {
                 let is_known = self.expected.is_unstable(kind, subject) || self.blamed.contains(subject);
                 let is_changed =
                     matches!(kind, Kind::Code | Kind::Source | Kind::Names) && self.changed.contains(subject);
-                if before == after || is_known || is_changed {
+                if before == after || is_known || is_changed || kind == Kind::Names && is_more_loaded(before, after) {
                     continue;
                 }
                 let (environment, artifact) = match kind {
@@ -261,6 +261,13 @@ impl Comparison<'_> {
         let subject = subject.to_owned();
         self.found.push(Difference { kind, subject, because, also: Vec::new(), environment, artifact, output: None });
     }
+}
+
+/// Whether the artifact's module binds the same names, and further submodules (spelled `.name`) that somebody loaded.
+fn is_more_loaded(before: &str, after: &str) -> bool {
+    let before: BTreeSet<&str> = before.split(' ').collect();
+    let after: BTreeSet<&str> = after.split(' ').collect();
+    before.is_subset(&after) && after.difference(&before).all(|name| name.starts_with('.'))
 }
 
 /// What each of two lists has that the other one has not.
@@ -392,6 +399,14 @@ mod tests {
         assert_eq!(left(&[(Kind::Import, "b")]), 1);
         assert_eq!(left(&[(Kind::Names, "c")]), 2, "something else");
         assert_eq!(left(&[(Kind::NoResult, "a")]), 2);
+    }
+
+    #[test]
+    fn a_submodule_that_somebody_loaded_is_no_difference() {
+        assert!(is_more_loaded("a b=True", "a b=True .c"));
+        assert!(!is_more_loaded("a b=True", "a b=True c"));
+        assert!(!is_more_loaded("a .c", "a"));
+        assert!(!is_more_loaded("a b=True", "a b=False .c"));
     }
 
     #[test]

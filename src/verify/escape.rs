@@ -1,5 +1,7 @@
-//! Whether what the artifact loaded is its own. Pure but for the table of system libraries, which is built in.
+//! Whether what the artifact loaded is its own. Pure but for the table of system libraries, which is built in, and for
+//! what mapped libraries of the system need.
 
+use std::cell::LazyCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +10,7 @@ use super::outcome::Inventory;
 use super::plan::Libraries;
 use super::proof::{Difference, Escape, Kind};
 use super::sandbox::is_system;
-use crate::native::Policy;
+use crate::native::{Needed, Policy};
 
 /// What the artifact's own folders are.
 pub(super) struct Bounds<'a> {
@@ -49,13 +51,22 @@ pub(super) fn check(inventories: &[Inventory], bounds: &Bounds<'_>, expected: &E
                 found.escaped(entry, "sys.path", entry);
             }
         }
+        // Read where it is asked for only.
+        let needed = LazyCell::new(|| {
+            let outside = inventory.mapped.iter().map(PathBuf::from).filter(|file| !own(file));
+            Needed::read(&outside.collect())
+        });
         for file in &inventory.mapped {
             let path = Path::new(file.strip_suffix(" (deleted)").unwrap_or(file));
             mapped_files.insert(file);
             if own(path) || policy.is_system_data(file) || file.starts_with("/memfd:") || file.starts_with("/SYSV") {
                 continue;
             }
-            if bounds.libraries.packed.contains(file_name(file)) {
+            // What a library needs that is left to the system (a driver's compiler, say) is the system's too, and the
+            // loader takes the first of that name for the whole process.
+            let left = |by: &PathBuf| by.to_str().is_some_and(|by| policy.left_to_system(file_name(by)).is_some());
+            let is_packed = bounds.libraries.packed.contains(file_name(file));
+            if is_packed && !needed.is_needed(path, left) {
                 // It works here because this machine has one too.
                 found.push(
                     Kind::Escape,

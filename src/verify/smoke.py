@@ -285,7 +285,7 @@ class Reporter:
             if file and name not in ("__main__", "_packproof"):
                 files[str(name)] = os.path.abspath(file)
                 contents[str(name)] = [digest_of_file(file), self.codes.get(name, "")]
-                names[str(name)] = spell(bound)
+                names[str(name)] = spell(bound, None if self.is_stdlib(file) else str(name))
         mapped = set()
         try:
             with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
@@ -313,9 +313,10 @@ class Reporter:
     def is_own(self, file):
         """Whether it lies in a folder of the application's, and is neither installed nor the standard library's."""
         inside = any(file.startswith(folder.rstrip("/") + "/") for folder in self.app)
-        parts = file.split(os.sep)
-        installed = "site-packages" in parts or "dist-packages" in parts
-        return inside and not installed and not any(file.startswith(folder + "/") for folder in self.stdlib)
+        return inside and not is_installed(file) and not self.is_stdlib(file)
+
+    def is_stdlib(self, file):
+        return not is_installed(file) and any(file.startswith(folder + "/") for folder in self.stdlib)
 
     def watched(self):
         """What imports did; what follows is this script's own doing."""
@@ -425,6 +426,11 @@ class Reporter:
         return {name: self.normalise(value) for name, value in seen.items()}
 
 
+def is_installed(file):
+    parts = file.split(os.sep)
+    return "site-packages" in parts or "dist-packages" in parts
+
+
 def ask(thing, name):
     """An attribute, or None. A module need not be one: what an application puts in sys.modules may raise anything."""
     try:
@@ -438,11 +444,19 @@ def text_of(value):
     return str(value) if issubclass(type(value), str) else ""
 
 
-def spell(bound):
-    """The names that a module binds; what is true or false shows its value, as flags for optional parts do."""
+def spell(bound, package):
+    """The names that a module binds; what is true or false shows its value, as flags for optional parts do.
+
+    A submodule, bound by whoever imports it first, is spelled `.name`. Those of the standard library (there is no
+    `package` then) depend on what the interpreter itself needed while it started, and are left out."""
     told = []
     for name, value in bound.items():
-        if isinstance(name, str) and not name.startswith("__"):
+        if not isinstance(name, str) or name.startswith("__"):
+            continue
+        if type(value) is type(sys) and value.__name__.endswith("." + name):
+            if package is not None:
+                told.append("." + name if sys.modules.get(package + "." + name) is value else name)
+        else:
             told.append("%s=%s" % (name, value) if value is True or value is False else name)
     return " ".join(sorted(told))
 
