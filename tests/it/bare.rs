@@ -35,7 +35,9 @@ pub(crate) fn run_in(root: &Path, artifact: &Path, arguments: &[&str], variables
         return None;
     }
     write_executable(&root.join("main"), &fs::read(artifact).unwrap());
-    let script = "root=$1; shift; mount --rbind /proc \"$root/proc\" && exec chroot \"$root\" /main \"$@\"";
+    // Every system has these two of the kernel's.
+    let script = "root=$1; shift; mount --rbind /proc \"$root/proc\" && mount --rbind /dev \"$root/dev\" && \
+                  exec chroot \"$root\" /main \"$@\"";
     let mut command = Command::new("unshare");
     command.args(["-Urm", "sh", "-c", script, "sh"]).arg(root).args(arguments).env_clear();
     command

@@ -11,7 +11,15 @@ use crate::context::TestContext;
 use crate::relocatable::relocatable;
 use crate::{support, turn};
 
-const MAIN: &str = include_str!("../it/libraries.py");
+/// The standard library's modules that have a shared library behind them; `--tk` tries one that needs a display's.
+const MAIN: &str = concat!(
+    "def toolkit():\n    import tkinter\n    return tkinter.TkVersion\n\nimport sys\n",
+    "if '--tk' in sys.argv:\n    print(toolkit())\n    sys.exit()\n",
+    include_str!("../it/libraries.py")
+);
+
+/// Added where wheels can be installed.
+const WHEELS: &str = "import native\nprint(json.dumps(native.work()))\n";
 
 /// What the installed interpreter says of itself, and every trace of the build machine where code reads it.
 const FACTS: &str = r#"
@@ -42,13 +50,16 @@ print(json.dumps({
 /// A name, and what makes an environment in a folder. Gives its interpreter, and names that must be gone.
 type Kind = (&'static str, fn(&TestContext) -> Option<PathBuf>);
 
+/// Nothing is installed into an interpreter that is not the test's own.
+const OTHERS: &str = "pyenv 3.12, no environment";
+
 const KINDS: &[Kind] = &[
     ("pyenv 3.9", |context| venv(context, &pyenv("3.9")?, &[])),
     ("pyenv 3.10", |context| venv(context, &pyenv("3.10")?, &[])),
     ("pyenv 3.11", |context| venv(context, &pyenv("3.11")?, &[])),
     ("pyenv 3.12", |context| venv(context, &pyenv("3.12")?, &[])),
     ("pyenv 3.13", |context| venv(context, &pyenv("3.13")?, &[])),
-    ("pyenv 3.12, no environment", |_| pyenv("3.12")),
+    (OTHERS, |_| pyenv("3.12")),
     ("Debian", |context| venv(context, &debian()?, &[])),
     ("Debian, copies", |context| venv(context, &debian()?, &["--copies"])),
     ("Debian, system's packages", |context| venv(context, &debian()?, &["--system-site-packages"])),
@@ -115,13 +126,56 @@ fn conda_like(context: &TestContext) -> Option<PathBuf> {
     Some(python)
 }
 
+fn tkinter(python: &Path) -> bool {
+    Command::new(python).args(["-c", "import tkinter"]).output().unwrap().status.success()
+}
+
 fn run(command: &mut Command) {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn check(context: &TestContext, python: &Path) -> Result<(), String> {
-    context.write("project/main.py", MAIN);
+/// Puts the wheels into the environment; each version of Python fetches its own once.
+fn install_wheels(python: &Path) {
+    let facts = packproof::environment::Facts::ask(python).unwrap();
+    let installer = packproof::environment::find::interpreter(Some("3.11")).unwrap().base_executable;
+    let wheels = Path::new(env!("CARGO_TARGET_TMPDIR")).join("native-wheels").join(facts.python_name());
+    let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/slow/locks/native.txt");
+    let pip = |arguments: &[&str]| {
+        let mut command = Command::new(&installer);
+        command.args(["-m", "pip", "--disable-pip-version-check", "--python"]).arg(python).args(arguments).arg(&wheels);
+        run(command.args(["-q", "--only-binary", ":all:", "--no-deps", "-r"]).arg(&lock));
+    };
+    if !wheels.join("complete").exists() {
+        pip(&["download", "-d"]);
+        fs::write(wheels.join("complete"), "").unwrap();
+    }
+    pip(&["install", "--no-index", "--no-compile", "--find-links"]);
+}
+
+/// Adds what policy leaves to the system, with what that needs itself, as a system with a display has it.
+fn add_policy_libraries(root: &Path) {
+    let folder = fs::canonicalize("/lib64/ld-linux-x86-64.so.2").unwrap().parent().unwrap().to_owned();
+    let policy = packproof::native::Policy::built_in();
+    let listed = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut open: Vec<String> = listed.filter(|name| policy.left_to_system(name).is_some()).collect();
+    let mut seen = std::collections::BTreeSet::new();
+    while let Some(name) = open.pop() {
+        let to = root.join(folder.strip_prefix("/").unwrap()).join(&name);
+        let Ok(bytes) = fs::read(folder.join(&name)) else { continue };
+        if seen.insert(name) && !to.exists() {
+            fs::write(to, &bytes).unwrap();
+            open.extend(packproof::native::ElfFile::parse(&bytes).into_iter().flat_map(|elf| elf.needed));
+        }
+    }
+}
+
+fn check(context: &TestContext, python: &Path, wheels: bool) -> Result<(), String> {
+    context.write("project/main.py", &format!("{MAIN}{}", if wheels { WHEELS } else { "" }));
+    context.write("project/native.py", include_str!("native.py"));
+    if wheels {
+        install_wheels(python);
+    }
     let built =
         context.command(&["build", "project/main.py", "-o", "out/main", "--python"]).arg(python).output().unwrap();
     let said = String::from_utf8_lossy(&built.stderr).into_owned();
@@ -134,6 +188,26 @@ fn check(context: &TestContext, python: &Path) -> Result<(), String> {
     let Some(output) = run_in(&root, &artifact, &[], &[]) else { return Ok(()) };
     if !output.status.success() {
         return Err(format!("does not run: {}", String::from_utf8_lossy(&output.stderr)));
+    }
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    if wheels {
+        let worked: Value = serde_json::from_str(told.lines().last().unwrap_or_default()).map_err(|_| told.clone())?;
+        let wanted = serde_json::json!({
+            "numpy": 0.25, "lxml": "<b>2</b>", "psycopg2": true, "cryptography": "plain", "grpcio": "hello",
+            "pillow": [
+                { "JPEG": [32, 32], "PNG": [32, 32], "WEBP": [32, 32], "TIFF": [32, 32], "JPEG2000": [32, 32] }, true,
+            ],
+        });
+        if worked != wanted {
+            return Err(format!("{worked:#}"));
+        }
+    }
+    if tkinter(python) {
+        add_policy_libraries(&root);
+        let Some(output) = run_in(&root, &artifact, &["--tk"], &[]) else { return Ok(()) };
+        if !output.status.success() || !output.stdout.starts_with(b"8.") {
+            return Err(format!("tkinter: {}", String::from_utf8_lossy(&output.stderr)));
+        }
     }
     fs::write(root.join("facts.py"), FACTS).unwrap();
     let facts = packproof::environment::Facts::ask(python).unwrap();
@@ -167,8 +241,13 @@ fn every_kind_of_interpreter() {
     for (name, make) in KINDS.iter().filter(|(name, _)| only.as_ref().is_none_or(|only| name.contains(only.as_str()))) {
         let context = TestContext::new();
         let Some(python) = make(&context) else { continue };
-        match check(&context, &python) {
-            Ok(()) => eprintln!("{name:30} proved, and runs on glibc alone"),
+        let wheels = *name != OTHERS;
+        match check(&context, &python, wheels) {
+            Ok(()) => {
+                let with = [(wheels, "wheels"), (tkinter(&python), "tkinter")];
+                let with: Vec<_> = with.into_iter().filter(|(has, _)| *has).map(|(_, what)| what).collect();
+                eprintln!("{name:30} proved, and runs on glibc alone; with {}", with.join(", "));
+            }
             Err(error) => {
                 eprintln!("{name:30} FAILED\n{error}");
                 failed.push(*name);
