@@ -5,6 +5,7 @@
 //! ```text
 //! config       packproof.toml                         → Config
 //! environment  interpreter or lock file               → Environment
+//! crates       the runner's own Rust crates            → extension modules, and what they are made of
 //! graph        entry points + Environment             → ModuleGraph
 //! hooks        hooks/*.toml and the project's own     → Hooks
 //! audit        Environment, ModuleGraph               → findings
@@ -34,6 +35,8 @@ pub mod cli;
 mod commands;
 #[cfg(feature = "tool")]
 pub mod config;
+#[cfg(feature = "tool")]
+pub mod crates;
 #[cfg(feature = "tool")]
 pub mod environment;
 pub mod format;

@@ -10,7 +10,7 @@ use super::Outcome;
 
 pub(crate) fn run(arguments: &cli::Why, printer: Printer, progress: &dyn Progress) -> anyhow::Result<Outcome> {
     let project = Project::open(&arguments.target, &arguments.options.overrides(), progress)?;
-    let asker = Asker::of(&project.environment, &project.graph);
+    let asker = Asker::of(&project.environment, &project.graph).with_crates(&project.crates);
     let why = if arguments.name.contains(".so") {
         asker.library(&arguments.name, &Needed::read(&asker.native_files()))
     } else {

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    Allowance, Audit, Config, Entry, EnvironmentSource, Error, Licenses, Lock, Overrides, Patterns, Runner, Smoke,
-    SmokeImport, Startup, raw,
+    Allowance, Audit, Config, Crate, Entry, EnvironmentSource, Error, Licenses, Lock, Overrides, Patterns, Runner,
+    Smoke, SmokeImport, Startup, raw,
 };
 use crate::environment::find;
 use crate::names::{DistName, ModuleName};
@@ -130,6 +130,7 @@ impl Resolver<'_> {
             environment: self.environment(raw.environment, &raw.python, overrides)?,
             audit,
             licenses: self.licenses(raw.licenses)?,
+            crates: self.crates(&raw.crates)?,
             smoke: self.smoke(&raw.smoke)?,
             startup: Startup { gc: raw.startup.gc },
             starts: self.starts(raw.start)?,
@@ -300,6 +301,15 @@ impl Resolver<'_> {
         Ok(Licenses { allow: identifiers(raw.allow)?, deny: identifiers(raw.deny)?, clarify })
     }
 
+    fn crates(&self, raw: &[raw::Crate]) -> Result<Vec<Crate>, Error> {
+        let one = |it: &raw::Crate| {
+            let path = self.folders(std::slice::from_ref(&it.path))?.remove(0);
+            let module = self.modules(it.module.as_slice())?.pop();
+            Ok(Crate { path, module, features: it.features.clone() })
+        };
+        raw.iter().map(one).collect()
+    }
+
     fn smoke(&self, raw: &raw::Smoke) -> Result<Smoke, Error> {
         let imports = raw.imports.iter().map(|import| {
             let (module, names) = import.get_ref().split_once(':').unwrap_or((import.get_ref(), ""));
@@ -436,6 +446,7 @@ mod tests {
             ("[runner]\nentry='m'\n[start]\nstop='SIGFOO'\n[environment]\npython='p'\n", "SIGTERM"),
             ("[runner]\nentry='m'\n[environment]\npython='p'\n[licenses]\nallow=['GPLish']\n", "line 6"),
             ("[runner]\nentry='m'\n[python]\ndistribution='d'\n[environment]\npython='p'\n", "`[environment] lock`"),
+            ("[runner]\nentry='m'\n[environment]\npython='p'\n[[crate]]\npath='none'\n", "line 6"),
             ("[runner]\nentry='m'\n[audit]\nallow=[{code='a',subject='b',reason=' '}]\n", "line 4"),
         ];
         for (text, wanted) in cases {

@@ -25,6 +25,8 @@ pub struct Config {
     pub environment: EnvironmentSource,
     pub audit: Audit,
     pub licenses: Licenses,
+    /// Rust crates that are extension modules of the application.
+    pub crates: Vec<Crate>,
     pub smoke: Smoke,
     pub startup: Startup,
     /// In the order in which they are tried.
@@ -136,6 +138,16 @@ pub struct Licenses {
     pub deny: Vec<String>,
     /// Distribution or library → the SPDX expression that it is really under.
     pub clarify: BTreeMap<String, String>,
+}
+
+/// `[[crate]]`: one of the application's own, built with Cargo.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Crate {
+    /// The package's folder.
+    pub path: PathBuf,
+    /// Under which name Python imports it; else the library's.
+    pub module: Option<ModuleName>,
+    pub features: Vec<String>,
 }
 
 /// A finding that the project has looked at and takes as it is.

@@ -15,6 +15,8 @@ pub(super) struct Raw {
     pub(super) python: Python,
     pub(super) audit: Audit,
     pub(super) licenses: Licenses,
+    #[serde(rename = "crate")]
+    pub(super) crates: Vec<Crate>,
     pub(super) smoke: Smoke,
     pub(super) startup: Startup,
     pub(super) start: Option<Starts>,
@@ -86,6 +88,15 @@ pub(super) struct Allowance {
     pub(super) code: String,
     pub(super) subject: String,
     pub(super) reason: Spanned<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Crate {
+    pub(super) path: Spanned<String>,
+    pub(super) module: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) features: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

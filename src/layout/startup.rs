@@ -1,5 +1,7 @@
 //! What packproof itself adds to the tree: the start-up code, and the script that calls an entry function.
 
+use std::path::Path;
+
 use super::builder::Builder;
 use super::pathfile::{self, Places};
 use super::{Entry, Error, Origin, Source};
@@ -38,7 +40,11 @@ pub(super) fn add(builder: &mut Builder, config: &Config, facts: &Facts, places:
             .further
             .iter()
             .filter(|(folder, _)| !config.runner.path.contains(folder))
-            .map(|(_, place)| pathfile::relative(site, place) + "\n")
+            .map(
+                |(folder, place)| {
+                    if is_site(facts, folder) { add_site(place) } else { pathfile::relative(site, place) + "\n" }
+                },
+            )
             .collect();
         if !folders.is_empty() {
             generated(site.join("zz_packproof.pth")?, folders.concat())?;
@@ -56,6 +62,18 @@ pub(super) fn add(builder: &mut Builder, config: &Config, facts: &Facts, places:
             Ok(StartEntry::Script(path))
         }
     }
+}
+
+/// Whether the interpreter reads `.pth` files there: in the base's site-packages, which the environment sees, and the user's.
+fn is_site(facts: &Facts, folder: &Path) -> bool {
+    let base = facts.base_site_packages.iter().any(|site| facts.base_prefix.join(site) == folder);
+    base || facts.user_site.as_deref() == Some(folder)
+}
+
+/// A line of a `.pth` file that reads those in a folder.
+fn add_site(place: &ArchivePath) -> String {
+    let place = serde_json::Value::from(place.as_str());
+    format!("import os, site, sys; site.addsitedir(os.path.join(sys.prefix, {place}))\n")
 }
 
 fn startup_code(config: &Config, places: &Places) -> Result<String, Error> {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::classifiers;
 use super::debian::{Package, Packages};
 use crate::config::Licenses;
+use crate::crates::Crates;
 use crate::environment::{Distribution, Environment};
 use crate::layout::{Origin, Planned};
 use crate::names::DistName;
@@ -13,7 +14,7 @@ use crate::native::Policy;
 
 #[derive(Debug, Clone, Default)]
 pub struct Inventory {
-    /// The interpreter first, distributions by name, then libraries by name.
+    /// The interpreter first, distributions by name, libraries by name, then crates by name.
     pub components: Vec<Component>,
     /// Whether the configuration names licences that it takes, so that an unknown one is a question.
     pub restricted: bool,
@@ -33,6 +34,10 @@ pub struct Component {
 pub enum Kind {
     Interpreter,
     Distribution,
+    /// Linked into an extension module of the application's, by [`Package::key`](crate::crates::Package::key).
+    Crate {
+        key: String,
+    },
     /// A shared library of the build machine, with its place in the tree and the Debian package that brought it.
     Library {
         file: PathBuf,
@@ -49,7 +54,13 @@ pub enum Verdict {
 }
 
 impl Inventory {
-    pub fn new(environment: &Environment, planned: &Planned, licenses: &Licenses, packages: &Packages) -> Self {
+    pub fn new(
+        environment: &Environment,
+        crates: &Crates,
+        planned: &Planned,
+        licenses: &Licenses,
+        packages: &Packages,
+    ) -> Self {
         let mut components = vec![component(
             licenses,
             Kind::Interpreter,
@@ -89,6 +100,17 @@ impl Inventory {
             let place = format!("{}/{file_name}", crate::native::closure::LIB);
             let kind = Kind::Library { file: library.file.clone(), place, package };
             components.push(component(licenses, kind, name.clone(), version, license));
+        }
+        for (key, package) in &crates.packages {
+            let version = Some(package.version.clone());
+            let license = package.license.as_deref().map(super::of_a_manifest);
+            components.push(component(
+                licenses,
+                Kind::Crate { key: key.clone() },
+                package.name.clone(),
+                version,
+                license,
+            ));
         }
         Self { components, restricted: !licenses.allow.is_empty() }
     }

@@ -43,6 +43,11 @@ impl Licenses {
     }
 }
 
+/// What a Cargo manifest says: old ones write `MIT/Apache-2.0`.
+pub fn of_a_manifest(license: &str) -> String {
+    license.replace('/', " OR ")
+}
+
 fn satisfied(expression: &str, by: &[String]) -> bool {
     let licensees: Vec<Licensee> = by.iter().filter_map(|text| Licensee::parse(text).ok()).collect();
     let Ok(expression) = Expression::parse(expression) else { return false };

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use crate::audit::{self, Report};
 use crate::cache;
 use crate::config::{self, Config, EnvironmentSource, Overrides};
+use crate::crates::{self, Crates};
 use crate::environment::{self, Environment, create};
 use crate::graph::{self, ModuleGraph, Roots};
 use crate::hooks::{self, Hooks};
@@ -34,6 +35,8 @@ pub struct Project {
     pub config: Config,
     pub environment: Environment,
     pub hooks: Hooks,
+    /// The application's own.
+    pub crates: Crates,
     pub graph: ModuleGraph,
     pub times: Times,
 }
@@ -52,6 +55,8 @@ pub enum Error {
     #[error(transparent)]
     Environment(#[from] environment::Error),
     #[error(transparent)]
+    Crates(#[from] crates::Error),
+    #[error(transparent)]
     Hooks(#[from] hooks::Error),
     #[error(transparent)]
     Graph(#[from] graph::Error),
@@ -63,19 +68,20 @@ impl Project {
     /// Reads the configuration of `target`, a folder or a script, makes or reads its environment, and builds the graph.
     pub fn open(target: &Path, overrides: &Overrides, progress: &dyn Progress) -> Result<Self, Error> {
         let mut times = Times::default();
-        let config = Config::load(target, overrides)?;
+        let mut config = Config::load(target, overrides)?;
         let hooks = Hooks::load(&config.runner.hooks)?;
         let environment = times.take("environment", || match &config.environment {
             EnvironmentSource::Lock(lock) => create::from_lock(lock, progress),
             EnvironmentSource::Python(python) => Environment::read(python),
         })?;
+        let crates = times.take("crates", || crates::build(&mut config, &environment.facts, progress))?;
         let graph = times.take("graph", || {
             progress.start("reading modules", 0);
             let graph = graph::build(&environment, &Roots::of(&config), &hooks, cache::root().as_deref());
             progress.finish();
             graph
         })?;
-        Ok(Self { config, environment, hooks, graph, times })
+        Ok(Self { config, environment, hooks, crates, graph, times })
     }
 
     /// Asks a child interpreter for names that cannot be read; without it the audit cannot tell them.
@@ -86,7 +92,7 @@ impl Project {
 
     /// With a plan the artifact's native code too.
     pub fn audit(&mut self, plan: Option<&Plan>) -> Report {
-        let Self { config, environment, hooks, graph, times } = self;
+        let Self { config, environment, hooks, graph, times, .. } = self;
         times.take("audit", || {
             let native = plan.map(|plan| audit::Native { planned: &plan.planned, licenses: &plan.licenses });
             audit::run(environment, graph, hooks, &config.audit, native, cache::root().as_deref())
@@ -95,10 +101,11 @@ impl Project {
 
     /// Where everything goes.
     pub fn plan(&mut self) -> Result<Plan, Error> {
-        let Self { config, environment, graph, times, .. } = self;
+        let Self { config, environment, crates, graph, times, .. } = self;
         times.take("layout", || {
             let planned = layout::plan(config, environment, &reached(graph), cache::root().as_deref())?;
-            let licenses = Inventory::new(environment, &planned, &config.licenses, &Packages::of_this_machine());
+            let packages = Packages::of_this_machine();
+            let licenses = Inventory::new(environment, crates, &planned, &config.licenses, &packages);
             Ok(Plan { planned, licenses })
         })
     }

@@ -24,6 +24,7 @@ pub fn pack_spec(project: &Project, plan: &Plan, choices: Choices) -> Result<Pac
     let sbom = sbom::document(&sbom::Inputs {
         name: &project.config.runner.name,
         environment: &project.environment,
+        crates: &project.crates,
         planned: &plan.planned,
         licenses: &plan.licenses,
         launcher_crates: pack::LAUNCHER_CRATES,

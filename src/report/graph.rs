@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::crates;
 use crate::audit::place::Places;
+use crate::crates::Crates;
 use crate::environment::{Environment, Requirements};
 use crate::graph::{
     ImportKind, Link, LinkImport, Links, ModuleGraph, ModuleId, ModuleKind, Names, Origin, Reach, Target,
@@ -29,13 +31,20 @@ pub struct View<'a> {
     graph: &'a ModuleGraph,
     links: Links,
     places: Places<'a>,
+    crates: &'a Crates,
 }
 
 impl<'a> View<'a> {
     /// `name` is the application's.
     pub fn of(name: &'a str, environment: &'a Environment, graph: &'a ModuleGraph) -> Self {
         let links = Links::of(graph, &Requirements::of(environment));
-        Self { name, environment, graph, links, places: Places::of(environment, graph) }
+        Self { name, environment, graph, links, places: Places::of(environment, graph), crates: &crates::NONE }
+    }
+
+    /// With those of the application's own extension modules.
+    #[must_use]
+    pub fn with_crates(self, crates: &'a Crates) -> Self {
+        Self { crates, ..self }
     }
 
     /// As `cargo tree` prints one: what stands there already is marked `(*)`.
@@ -45,6 +54,7 @@ impl<'a> View<'a> {
             Level::Distributions => {
                 let _ = writeln!(out, "{}", self.name);
                 self.distribution(&mut out, &Origin::Application, "", depth, &mut BTreeSet::new());
+                out.push_str(&crates::text(self.crates, depth));
             }
             Level::Modules => {
                 let main = self.graph.module(ModuleId::MAIN);
@@ -163,6 +173,7 @@ impl<'a> View<'a> {
         let document = json!({
             "schema": SCHEMA, "name": self.name, "python": self.environment.facts.version_string(),
             "modules": modules, "imports": imports, "distributions": distributions, "links": links,
+            "crates": crates::json(self.crates),
         });
         // Strings, numbers and lists: nothing that JSON could refuse.
         serde_json::to_string_pretty(&document).unwrap_or_default()
@@ -195,6 +206,9 @@ impl<'a> View<'a> {
                     let style = style(link.import.map(|import| import.reach));
                     let (from, to) = (quoted(&self.party(from)), quoted(&self.party(to)));
                     let _ = writeln!(out, "  {from} -> {to} [style={style}];");
+                }
+                for (from, to) in crates::edges(self.crates, self.name) {
+                    let _ = writeln!(out, "  {} -> {} [style=solid];", quoted(&from), quoted(&to));
                 }
             }
             Level::Modules => {
@@ -245,7 +259,7 @@ struct ImportRow<'a> {
 }
 
 /// The branch to an entry, and what stands before the entries below it.
-fn rails(last: bool) -> (&'static str, &'static str) {
+pub(super) fn rails(last: bool) -> (&'static str, &'static str) {
     if last { ("└── ", "    ") } else { ("├── ", "│   ") }
 }
 

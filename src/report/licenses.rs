@@ -29,6 +29,7 @@ fn row(component: &Component) -> [String; 4] {
         (Verdict::Denied, _) => "DENIED".to_owned(),
         (_, Kind::Library { package: Some(package), .. }) => format!("packed, from Debian's {}", package.name),
         (_, Kind::Library { package: None, .. }) => "packed, from the build machine".to_owned(),
+        (_, Kind::Crate { .. }) => "linked into an extension module of the application".to_owned(),
         (Verdict::Taken | Verdict::Unknown, Kind::Interpreter | Kind::Distribution) => String::new(),
     };
     let license = component.license.clone().unwrap_or_else(|| "unknown".to_owned());
@@ -54,6 +55,7 @@ pub fn json(inventory: &Inventory) -> String {
             Kind::Interpreter => "interpreter",
             Kind::Distribution => "distribution",
             Kind::Library { .. } => "library",
+            Kind::Crate { .. } => "crate",
         },
         name: &component.name,
         version: component.version.as_deref(),

@@ -2,6 +2,7 @@
 
 pub mod artifact;
 pub mod build;
+mod crates;
 pub mod findings;
 pub mod graph;
 pub mod junit;

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::audit::place::{Places, title};
+use crate::crates::Crates;
 use crate::environment::{Environment, Requirements};
 use crate::graph::{Chain, Lookup, ModuleGraph, ModuleId, Origin, Reach};
 use crate::names::DistName;
@@ -24,14 +25,21 @@ pub struct Asker<'a> {
     environment: &'a Environment,
     graph: &'a ModuleGraph,
     places: Places<'a>,
+    crates: &'a Crates,
 }
 
 impl<'a> Asker<'a> {
     pub fn of(environment: &'a Environment, graph: &'a ModuleGraph) -> Self {
-        Self { environment, graph, places: Places::of(environment, graph) }
+        Self { environment, graph, places: Places::of(environment, graph), crates: &super::crates::NONE }
     }
 
-    /// `asked` is a module, `module:name`, or a distribution.
+    /// With those of the application's own extension modules.
+    #[must_use]
+    pub fn with_crates(self, crates: &'a Crates) -> Self {
+        Self { crates, ..self }
+    }
+
+    /// `asked` is a module, `module:name`, a distribution, or a crate of the application's own extension modules.
     pub fn why(&self, asked: &str) -> Why {
         if let Some((module, name)) = asked.split_once(':') {
             return self.name(module, name);
@@ -39,6 +47,7 @@ impl<'a> Asker<'a> {
         let distribution =
             DistName::new(asked).ok().filter(|name| self.environment.distribution(name.as_str()).is_some());
         let module = self.graph.find(asked);
+        let crates = super::crates::chains(self.crates, asked);
         let parts: Vec<Why> = module
             .map(|id| self.module(id))
             .into_iter()
@@ -48,6 +57,7 @@ impl<'a> Asker<'a> {
                     module.is_some_and(|id| self.graph.chains_to_module(id) == self.graph.chains_to_origin(&origin));
                 self.distribution(&name, !same)
             }))
+            .chain((!crates.is_empty()).then_some(Why { text: crates, gets_in: true }))
             .collect();
         if parts.is_empty() {
             let text = format!(

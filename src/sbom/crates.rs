@@ -6,6 +6,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::LAUNCHER;
+use crate::crates::{Crates, Package};
+use crate::licenses::of_a_manifest;
 
 #[derive(Debug, Deserialize)]
 struct Crate {
@@ -31,7 +33,7 @@ pub(super) fn of_the_launcher(list: &str) -> Result<(Vec<Value>, Edges), serde_j
     })];
     let mut edges = BTreeSet::new();
     for it in linked {
-        let purl = format!("pkg:cargo/{}@{}", it.name, it.version.replace('+', "%2B"));
+        let purl = reference(&it.name, &it.version);
         let mut component = json!({
             "type": "library",
             "bom-ref": purl,
@@ -51,10 +53,46 @@ pub(super) fn of_the_launcher(list: &str) -> Result<(Vec<Value>, Edges), serde_j
     Ok((components, needs))
 }
 
-/// Old manifests write `MIT/Apache-2.0`.
+fn reference(name: &str, version: &str) -> String {
+    format!("pkg:cargo/{name}@{}", version.replace('+', "%2B"))
+}
+
+pub(super) fn purl(package: &Package) -> String {
+    reference(&package.name, &package.version)
+}
+
+/// A crate of the application's own extension modules.
+pub(super) fn component(crates: &Crates, key: &str) -> Value {
+    let Some(package) = crates.packages.get(key) else { return json!({}) };
+    let purl = purl(package);
+    let mut value = json!({
+        "type": "library",
+        "bom-ref": purl,
+        "name": package.name,
+        "version": package.version,
+        "purl": purl,
+        "licenses": licenses(package.license.as_deref()),
+    });
+    if let Some(checksum) = &package.checksum {
+        value["hashes"] = json!([{ "alg": "SHA-256", "content": checksum }]);
+    }
+    let modules = crates.built.iter().filter(|built| built.package == key);
+    let modules: Vec<Value> = modules.map(|built| super::property("packproof:module", built.module.as_str())).collect();
+    if !modules.is_empty() {
+        value["properties"] = modules.into();
+    }
+    value
+}
+
+/// Which crate links which.
+pub(super) fn edges(crates: &Crates) -> Edges {
+    let purls = |keys: &BTreeSet<String>| keys.iter().filter_map(|key| crates.packages.get(key)).map(purl).collect();
+    crates.packages.values().map(|package| (purl(package), purls(&package.needs))).collect()
+}
+
 fn licenses(license: Option<&str>) -> Value {
     let Some(license) = license else { return json!([]) };
-    let expression = license.replace('/', " OR ");
+    let expression = of_a_manifest(license);
     if spdx::Expression::parse(&expression).is_ok() {
         json!([{ "expression": expression }])
     } else {

@@ -13,6 +13,7 @@ use fs_err as fs;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use crate::crates::Crates;
 use crate::environment::{Distribution, Environment, Requirements};
 use crate::layout::{Entry, Origin, Planned, Source};
 use crate::licenses::{Component, Inventory, Kind};
@@ -24,6 +25,8 @@ pub struct Inputs<'a> {
     /// The artifact's name.
     pub name: &'a str,
     pub environment: &'a Environment,
+    /// Of the application's own extension modules.
+    pub crates: &'a Crates,
     pub planned: &'a Planned,
     pub licenses: &'a Inventory,
     /// `launcher-crates.json`, as the build of packproof wrote it.
@@ -43,11 +46,18 @@ pub fn document(inputs: &Inputs<'_>) -> Result<Vec<u8>, std::io::Error> {
             Kind::Interpreter => interpreter(inputs, component),
             Kind::Distribution => distribution(inputs, component)?,
             Kind::Library { .. } => library(component)?,
+            Kind::Crate { key } => crates::component(inputs.crates, key),
         });
     }
     let (crates, edges) = crates::of_the_launcher(inputs.launcher_crates)?;
-    components.extend(crates);
-    needs.extend(edges);
+    // What the application's own crates link as well is one component.
+    let known: BTreeSet<String> = inputs.crates.packages.values().map(crates::purl).collect();
+    components.extend(crates.into_iter().filter(|it| !it["bom-ref"].as_str().is_some_and(|it| known.contains(it))));
+    for (from, to) in edges.into_iter().chain(crates::edges(inputs.crates)) {
+        needs.entry(from).or_default().extend(to);
+    }
+    let own = inputs.crates.built.iter().filter_map(|built| inputs.crates.packages.get(&built.package));
+    needs.entry(APPLICATION.to_owned()).or_default().extend(own.map(crates::purl));
     distribution_edges(inputs, &mut needs);
     library_edges(inputs, &mut needs);
     needs.entry(APPLICATION.to_owned()).or_default().extend([INTERPRETER.to_owned(), LAUNCHER.to_owned()]);
@@ -218,7 +228,7 @@ fn library_edges(inputs: &Inputs<'_>, needs: &mut BTreeMap<String, BTreeSet<Stri
     };
     let libraries = inputs.licenses.components.iter().filter_map(|component| match &component.kind {
         Kind::Library { place, .. } => Some(place.as_str()),
-        Kind::Interpreter | Kind::Distribution => None,
+        Kind::Interpreter | Kind::Distribution | Kind::Crate { .. } => None,
     });
     let libraries: BTreeSet<&str> = libraries.collect();
     for library in &libraries {

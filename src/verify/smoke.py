@@ -12,6 +12,7 @@ and newer. Its one argument is a JSON file:
     known     folders that an open file may lie in without being named
     litter    folders of the whole run that should be empty in the end
 """
+import encodings.utf_8_sig  # 3.13 reads .pth files with it, of which the artifact has one more
 import json
 import os
 import sys

@@ -6,6 +6,7 @@ mod bare;
 mod checks;
 mod cli;
 mod context;
+mod crates;
 mod fixtures;
 mod graph;
 mod hostile;

@@ -11,8 +11,10 @@ use crate::context::TestContext;
 use crate::relocatable::relocatable;
 use crate::{support, turn};
 
-/// The standard library's modules that have a shared library behind them; `--tk` tries one that needs a display's.
-const MAIN: &str = concat!(
+const MAIN: &str = include_str!("../it/libraries.py");
+
+/// In its stead where the interpreter has `tkinter`, which wants a display's libraries: `--tk` tries that one alone.
+const WITH_TKINTER: &str = concat!(
     "def toolkit():\n    import tkinter\n    return tkinter.TkVersion\n\nimport sys\n",
     "if '--tk' in sys.argv:\n    print(toolkit())\n    sys.exit()\n",
     include_str!("../it/libraries.py")
@@ -171,7 +173,8 @@ fn add_policy_libraries(root: &Path) {
 }
 
 fn check(context: &TestContext, python: &Path, wheels: bool) -> Result<(), String> {
-    context.write("project/main.py", &format!("{MAIN}{}", if wheels { WHEELS } else { "" }));
+    let main = if tkinter(python) { WITH_TKINTER } else { MAIN };
+    context.write("project/main.py", &format!("{main}{}", if wheels { WHEELS } else { "" }));
     context.write("project/native.py", include_str!("native.py"));
     if wheels {
         install_wheels(python);

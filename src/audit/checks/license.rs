@@ -49,7 +49,7 @@ fn title(component: &Component) -> String {
 
 fn evidence(component: &Component) -> Vec<Evidence> {
     match &component.kind {
-        Kind::Interpreter | Kind::Distribution => Vec::new(),
+        Kind::Interpreter | Kind::Distribution | Kind::Crate { .. } => Vec::new(),
         Kind::Library { place, package, .. } => {
             let from = package.as_ref().map_or_else(
                 || "from the build machine".to_owned(),
