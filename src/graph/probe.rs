@@ -93,6 +93,12 @@ impl<'a> Collector<'a> {
         if self.in_module() && call.arguments.args.iter().any(|argument| is_name(argument, "__name__")) {
             self.out.symbols.passes_name = true;
         }
+        // Whoever is given the list may put a finder on it; what only reads it has a copy, or its length, made.
+        if call.arguments.args.iter().any(|argument| self.is_sys(argument, "meta_path")) {
+            let reads = ["any", "enumerate", "filter", "iter", "len", "list", "map", "next", "reversed", "tuple"];
+            let is_read = matches!(&*call.func, Expr::Name(name) if reads.contains(&name.id.as_str()));
+            self.out.symbols.installs_finder |= !is_read;
+        }
         match &*call.func {
             Expr::Name(name) => {
                 let id = name.id.as_str();
@@ -171,6 +177,10 @@ impl<'a> Collector<'a> {
                     _ => self.opaque(Opaque::GlobalsChanged),
                 }
             }
+            Expr::Subscript(subscript) if self.is_sys(&subscript.value, "meta_path") => {
+                self.out.symbols.installs_finder = true;
+            }
+            Expr::Attribute(_) if self.is_sys(target, "meta_path") => self.out.symbols.installs_finder = true,
             Expr::Subscript(subscript) if self.is_sys(&subscript.value, "path") => {
                 let line = self.lines.at(target.start());
                 self.out.symbols.changes_path.get_or_insert(line);

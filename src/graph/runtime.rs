@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashSet;
 
 use super::resolve::ModuleKind;
-use super::syntax::Opaque;
+use super::syntax::{Opaque, Symbols};
 use super::{Import, ModuleGraph, ModuleId, Origin, Target};
 use crate::environment::Environment;
 use crate::names::DistName;
@@ -88,11 +88,13 @@ impl ModuleGraph {
         patched
     }
 
-    /// A distribution that changes `sys.path` may put a folder of its own there, as setuptools does with `_vendor`: what
+    /// A distribution that changes `sys.path` may put a folder of its own there, as setuptools does with `_vendor`, and one
+    /// with a finder may find in its own folders what others look for at the top, as awscli does for its botocore: what
     /// lies in its folders, by the names of files and folders below the first level.
     fn vendored_names(&self, environment: &Environment) -> BTreeMap<DistName, FxHashSet<Box<str>>> {
         let mut vendored = BTreeMap::new();
-        for module in self.modules.iter().filter(|module| module.symbols.changes_path.is_some()) {
+        let looks_elsewhere = |symbols: &Symbols| symbols.changes_path.is_some() || symbols.installs_finder;
+        for module in self.modules.iter().filter(|module| looks_elsewhere(&module.symbols)) {
             let Origin::Distribution(name) = &module.origin else { continue };
             let Some(dist) = environment.distribution(name.as_str()) else { continue };
             vendored.entry(name.clone()).or_insert_with(|| {

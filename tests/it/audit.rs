@@ -137,6 +137,26 @@ fn a_folder_that_a_distribution_puts_on_the_path_is_its_own() {
     assert_eq!(told(&site.audit(&[("app.py", "import eggs, ham\n")])).len(), 2, "the application is not eggs");
 }
 
+/// awscli does so for the botocore inside it.
+#[test]
+fn a_finder_that_finds_in_its_distributions_own_folders_is_believed() {
+    let init = "\
+import sys
+class Finder:
+    @classmethod
+    def add(cls, finders):
+        finders.insert(0, cls())
+Finder.add(sys.meta_path)
+";
+    let files = [
+        ("eggs/__init__.py", init),
+        ("eggs/ham/__init__.py", ""),
+        ("eggs/run.py", "import ham.inner, absent\nprint(len(ham.__path__))\n"),
+    ];
+    let site = Site::new().with("eggs", "1.0", "", &files);
+    assert_eq!(told(&site.audit(&[("app.py", "import eggs.run\n")])), ["error missing-module absent"]);
+}
+
 /// toolz does so for `tlz`: a finder makes the submodules, and the package's own names are copied into it.
 #[test]
 fn a_package_that_its_own_finder_makes_is_not_judged() {
