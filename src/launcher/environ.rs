@@ -85,6 +85,11 @@ impl Environment {
         sorted
     }
 
+    /// For an interpreter that does not run the tree's start-up code.
+    pub(super) fn without_start(&self) -> Vec<Vec<u8>> {
+        self.passed.clone()
+    }
+
     /// For `execve`. `lease` is the descriptor of the tree's lease; `invoked` is the artifact's own `argv[0]`, empty where
     /// `sys.argv[0]` is to stay as Python has it.
     pub(super) fn for_interpreter(&self, lease: Option<i32>, invoked: &[u8]) -> Vec<Vec<u8>> {

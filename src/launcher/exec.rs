@@ -51,10 +51,44 @@ pub(super) fn execute(
         Call::Interpreter => b"",
     };
     argv.extend(arguments.iter().map(|argument| argument.as_bytes().to_vec()));
-    let lease = lease.into_file().and_then(|file| inheritable(&file).ok());
+    let bare = matches!(call, Call::Interpreter) && is_without_site(arguments);
+    // Nobody would take the lease out of children's sight, nor the variable: `/proc/PID/exe` alone speaks for the tree.
+    let lease = lease.into_file().filter(|_| !bare).and_then(|file| inheritable(&file).ok());
     let number = lease.as_ref().map(AsRawFd::as_raw_fd);
-    let source = replace_process(argv, environment.for_interpreter(number, invoked));
+    let variables = if bare { environment.without_start() } else { environment.for_interpreter(number, invoked) };
+    let source = replace_process(argv, variables);
     Error::Exec { path: interpreter, source }
+}
+
+/// Whether Python is told to leave `site` out, and with it the tree's start-up code: `-S` among the options, alone or with
+/// others behind one dash.
+fn is_without_site(arguments: &[OsString]) -> bool {
+    let mut arguments = arguments.iter().map(|argument| argument.as_bytes());
+    while let Some(argument) = arguments.next() {
+        match argument {
+            b"--check-hash-based-pycs" => _ = arguments.next(),
+            [b'-', b'-', ..] => {}
+            [b'-', options @ ..] if !options.is_empty() => {
+                for (at, option) in options.iter().enumerate() {
+                    match option {
+                        b'S' => return true,
+                        // What follows is the program.
+                        b'c' | b'm' => return false,
+                        b'W' | b'X' => {
+                            // Its value is the rest, or the next argument.
+                            if at + 1 == options.len() {
+                                arguments.next();
+                            }
+                            break;
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            _ => return false,
+        }
+    }
+    false
 }
 
 /// The lease as the interpreter gets it: under a number that the application's own first files do not have, so that those
@@ -103,4 +137,28 @@ pub(super) fn noted_path() -> Option<&'static [u8]> {
     }
     // SAFETY: the kernel put the string, with its NUL, on the stack above `main`, where it stays for good.
     Some(unsafe { CStr::from_ptr(path) }.to_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_of_the_interpreter() {
+        let is = |line: &str| is_without_site(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        for without in [
+            "-S",
+            "-bS -c x",
+            "-u -S x.py",
+            "-X dev -S",
+            "-Xdev -S",
+            "-W error -IS",
+            "--check-hash-based-pycs always -S",
+        ] {
+            assert!(is(without), "{without}");
+        }
+        for with in ["", "-", "x.py -S", "-c -S", "-m x -S", "-X S", "-WS -c S", "-bc S", "-Ic -S", "- -S", "-I"] {
+            assert!(!is(with), "{with}");
+        }
+    }
 }

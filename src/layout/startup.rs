@@ -1,5 +1,6 @@
 //! What packproof itself adds to the tree: the start-up code, and the script that calls an entry function.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::builder::Builder;
@@ -10,7 +11,11 @@ use crate::environment::Facts;
 use crate::format::ArchivePath;
 use crate::names::ModuleName;
 
-const STARTUP: &str = include_str!("startup.py");
+/// What every tree's start-up code begins with. Only what this application needs follows: each start pays for it.
+const HOOK: &str = include_str!("startup/hook.py");
+const SCRIPT: &str = include_str!("startup/script.py");
+const MODULE: &str = include_str!("startup/module.py");
+const COLLECTOR: &str = include_str!("startup/collector.py");
 
 /// `site` reads it as it would a virtual environment's, and leaves the user's site-packages alone, in every child that
 /// `sys.executable` starts as well, before a line of them has run. As there is no `home` in it, nothing else makes an
@@ -25,6 +30,7 @@ pub enum StartEntry {
 }
 
 pub(super) fn add(builder: &mut Builder, config: &Config, facts: &Facts, places: &Places) -> Result<StartEntry, Error> {
+    let further = further(builder, config, facts, places);
     let mut generated = |path: ArchivePath, text: String| {
         let source = Source::Generated(text.into_bytes());
         builder.add(path, Entry { source, mode: 0o644, origin: Origin::Packproof })
@@ -36,18 +42,8 @@ pub(super) fn add(builder: &mut Builder, config: &Config, facts: &Facts, places:
         generated(site.join("_packproof.py")?, startup_code(config, places)?)?;
         // `site` reads .pth files in the order of their names.
         generated(site.join("00_packproof.pth")?, "import _packproof\n".to_owned())?;
-        let folders: Vec<String> = places
-            .further
-            .iter()
-            .filter(|(folder, _)| !config.runner.path.contains(folder))
-            .map(
-                |(folder, place)| {
-                    if is_site(facts, folder) { add_site(place) } else { pathfile::relative(site, place) + "\n" }
-                },
-            )
-            .collect();
-        if !folders.is_empty() {
-            generated(site.join("zz_packproof.pth")?, folders.concat())?;
+        if !further.is_empty() {
+            generated(site.join("zz_packproof.pth")?, further)?;
         }
     }
     match &config.runner.entry {
@@ -73,7 +69,30 @@ fn is_site(facts: &Facts, folder: &Path) -> bool {
 /// A line of a `.pth` file that reads those in a folder.
 fn add_site(place: &ArchivePath) -> String {
     let place = serde_json::Value::from(place.as_str());
-    format!("import os, site, sys; site.addsitedir(os.path.join(sys.prefix, {place}))\n")
+    format!("import os, site, sys; site.addsitedir(os.path.join(sys.prefix, {place}))")
+}
+
+/// Lines for the folders of `sys.path` that no packed `.pth` file names, one each. What is not packed needs none: `site`
+/// would look for it at each start.
+fn further(builder: &Builder, config: &Config, facts: &Facts, places: &Places) -> String {
+    let Some(site) = places.main_site() else { return String::new() };
+    let is_pth = |path: &ArchivePath| path.parent().as_ref() == Some(site) && path.as_str().ends_with(".pth");
+    let mut named = BTreeSet::new();
+    for (_, entry) in builder.paths().filter(|(path, _)| is_pth(path)) {
+        if let Source::Patched { bytes, .. } | Source::Generated(bytes) = &entry.source {
+            named.extend(String::from_utf8_lossy(bytes).lines().map(str::to_owned));
+        }
+    }
+    let folders = places
+        .further
+        .iter()
+        .filter(|(folder, place)| !config.runner.path.contains(folder) && builder.holds_folder(place));
+    let lines = folders.map(
+        |(folder, place)| {
+            if is_site(facts, folder) { add_site(place) } else { pathfile::relative(site, place) }
+        },
+    );
+    lines.filter(|line| !named.contains(line)).fold(String::new(), |text, line| text + &line + "\n")
 }
 
 fn startup_code(config: &Config, places: &Places) -> Result<String, Error> {
@@ -81,18 +100,20 @@ fn startup_code(config: &Config, places: &Places) -> Result<String, Error> {
     for folder in &config.runner.path {
         folders.extend(places.of(folder)?.map(|place| place.to_string()));
     }
-    let application = places.of(&config.root)?.map_or_else(String::new, String::from);
     // JSON's strings and lists are Python's too.
-    Ok(STARTUP
-        .replace("@PATH@", &serde_json::Value::from(folders).to_string())
-        .replace("@APPLICATION@", &serde_json::Value::from(application).to_string())
-        .replace(
-            "@RELAXED@",
-            match config.startup.gc {
-                Collector::Default => "False",
-                Collector::Relaxed => "True",
-            },
-        ))
+    let mut code = HOOK.replace("@PATH@", &serde_json::Value::from(folders).to_string());
+    match &config.runner.entry {
+        ConfigEntry::Script(_) | ConfigEntry::Function { .. } => code += SCRIPT,
+        ConfigEntry::Module(_) => {
+            let application = places.of(&config.root)?.map_or_else(String::new, String::from);
+            code += &MODULE.replace("@APPLICATION@", &serde_json::Value::from(application).to_string());
+        }
+    }
+    match config.startup.gc {
+        Collector::Default => {}
+        Collector::Relaxed => code += COLLECTOR,
+    }
+    Ok(code + "_start()\n")
 }
 
 /// As the console script that an installer would write. The guard is for multiprocessing, whose children import

@@ -286,13 +286,10 @@ fn state(pid: u32) -> char {
 /// stands.
 #[test]
 fn a_relaxed_collector_is_the_usual_one_once_the_program_is_up() {
-    let startup = include_str!("../../../src/layout/startup.py")
-        .replace("@PATH@", "[]")
-        .replace("@APPLICATION@", "''")
-        .replace("@RELAXED@", "True");
+    let startup = include_str!("../../../src/layout/startup/collector.py");
     let script = r"
-import gc, sys
-usual = gc.get_threshold()
+import gc, sys, weakref
+usual, frozen = gc.get_threshold(), gc.get_freeze_count()
 callback = lambda phase, info: None
 exec(compile(sys.stdin.read(), 'startup', 'exec'))
 raised = gc.get_threshold()
@@ -300,6 +297,25 @@ assert raised[0] > 10_000 and len(gc.callbacks) == 1, raised
 before = sum(generation['collections'] for generation in gc.get_stats())
 import asyncio, concurrent.futures, decimal, email.message, http.client, json, logging.config, unittest, xml.dom.minidom
 assert sum(generation['collections'] for generation in gc.get_stats()) - before < 5
+
+# What a turn leaves: garbage as well, until somebody asks, or the program is up.
+class Node: pass
+def turn():
+    sys.modules.update((f'module{len(sys.modules)}-{number}', sys) for number in range(20))
+    return [[] for _ in range(raised[0] * 2)]
+node = Node()
+node.itself, node = node, weakref.ref(node)
+kept = turn()
+assert gc.get_freeze_count() == frozen
+# Python 3.12 begins with frozen objects of its own, and is left to look at what is new.
+assert (node() is None) == (frozen > 0), gc.get_stats()
+gc.collect()
+assert node() is None
+if sys.argv[1] == 'frozen':
+    gc.freeze()
+    kept = turn()
+    assert gc.get_freeze_count() > 1000
+
 if sys.argv[1] == 'own':
     gc.set_threshold(500, 5, 5)
 if sys.argv[1] == 'callback':
@@ -307,10 +323,11 @@ if sys.argv[1] == 'callback':
 kept = [[] for _ in range(raised[0] * 3)]
 wanted = (500, 5, 5) if sys.argv[1] == 'own' else usual
 assert gc.get_threshold() == wanted, gc.get_threshold()
+assert gc.isenabled() and (gc.get_freeze_count() > frozen) == (sys.argv[1] == 'frozen')
 assert (callback in gc.callbacks) == (sys.argv[1] == 'callback'), gc.callbacks
 print('up')
 ";
-    for how in ["plain", "own", "callback"] {
+    for how in ["plain", "own", "callback", "frozen"] {
         let mut command = Command::new(&crate::support::python().executable);
         command.args(["-S", "-c", script, how]).env_clear();
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -321,4 +338,18 @@ print('up')
 
 fn kill(pid: u32, signal: &str) {
     assert!(Command::new("kill").args(["-s", signal, &pid.to_string()]).status().unwrap().success());
+}
+
+/// Where `site` is left out, nobody reads what the launcher hands over, so it hands nothing over.
+#[test]
+fn an_interpreter_without_site_has_nothing_of_ours() {
+    let code = "import os; print(sorted(name for name in os.environ if name.startswith(('PACKPROOF_START', 'PYTHON'))), \
+                sum(os.path.realpath('/proc/self/fd/' + fd).endswith('/.packproof') for fd in os.listdir('/proc/self/fd')))";
+    for options in [&["-S", "-c"][..], &["-bS", "-c"], &["-X", "dev", "-S", "-c"], &["-c"]] {
+        let mut command = world().packed(Form::Script);
+        command.env("PACKPROOF", "python").env("PYTHONPATH", "/nonexistent").args(options).arg(code);
+        let said = crate::support::text(&finish(&mut command));
+        let wanted = if options.len() > 1 { "[] 0\n" } else { "['PYTHONPATH'] 1\n" };
+        assert_eq!(said, wanted, "{options:?}");
+    }
 }

@@ -1,0 +1,35 @@
+"""Start-up code of an artifact made by packproof, imported by 00_packproof.pth before any other line of
+site-packages runs. In a child that sys.executable starts it does no more than in the first process, less the argv."""
+import os
+import sys
+
+# Folders below sys.prefix that go before the standard library, as PYTHONPATH would put them there.
+PATH = @PATH@
+
+
+def _start():
+    sys.path[:0] = [os.path.join(sys.prefix, folder) for folder in PATH]
+    # Set by the launcher: the descriptor of the tree's lease, the artifact's name as it was called, then the variables
+    # that it kept from the interpreter. Popped, so that no child sees it.
+    started = os.environ.pop("PACKPROOF_START", None)
+    if started is None:
+        return
+    lease, name, *variables = started.split("\x1f")
+    if lease:
+        _keep(int(lease))
+    for variable in variables:
+        key, _, value = variable.partition("=")
+        os.environ[key] = value
+    if name:
+        _name_program(name)
+
+
+def _keep(lease):
+    """As long as it is open, nobody removes the tree. It is this process's: a child that outlives it has no part."""
+    try:
+        if os.path.samestat(os.fstat(lease), os.stat(os.path.join(sys.prefix, ".packproof"))):
+            os.set_inheritable(lease, False)
+    except OSError:
+        pass
+
+

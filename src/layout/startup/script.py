@@ -1,0 +1,4 @@
+def _name_program(name):
+    sys.argv[0] = name
+
+
