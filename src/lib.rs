@@ -18,6 +18,7 @@
 //! launcher     the artifact's own bytes               → a running Python
 //! verify       artifact + environment                 → Proof
 //! report       findings, layout, proof                → text, JSON
+//! wheels       a folder of wheels and a platform's tag → findings
 //! pipeline     the stages joined, one's output made the next one's input
 //! commands     arguments → values → an exit code; `cli` reads the arguments and talks to the terminal
 //! ```
@@ -65,3 +66,5 @@ pub mod report;
 pub mod sbom;
 #[cfg(feature = "tool")]
 pub mod verify;
+#[cfg(feature = "tool")]
+pub mod wheels;

@@ -24,6 +24,9 @@ use crate::layout::Planned;
 use crate::licenses::Inventory;
 use place::Places;
 
+pub(crate) use checks::elf::told as told_of_elf;
+pub(crate) use checks::overlap::counts as is_meant_to_be_imported;
+
 /// Every code that a finding can have, with its page.
 pub const CODES: &[(&str, &str)] = &[
     ("absolute-run-path", include_str!("../../docs/checks/absolute-run-path.md")),
@@ -35,13 +38,16 @@ pub const CODES: &[(&str, &str)] = &[
     ("foreign-hook", include_str!("../../docs/checks/foreign-hook.md")),
     ("foreign-machine", include_str!("../../docs/checks/foreign-machine.md")),
     ("glibc-floor", include_str!("../../docs/checks/glibc-floor.md")),
+    ("incompatible-wheel", include_str!("../../docs/checks/incompatible-wheel.md")),
     ("license-denied", include_str!("../../docs/checks/license-denied.md")),
     ("license-unknown", include_str!("../../docs/checks/license-unknown.md")),
     ("metadata-missing", include_str!("../../docs/checks/metadata-missing.md")),
+    ("minimum-os", include_str!("../../docs/checks/minimum-os.md")),
     ("missing-library", include_str!("../../docs/checks/missing-library.md")),
     ("missing-module", include_str!("../../docs/checks/missing-module.md")),
     ("missing-name", include_str!("../../docs/checks/missing-name.md")),
     ("module-shadowed", include_str!("../../docs/checks/module-shadowed.md")),
+    ("opened-library", include_str!("../../docs/checks/opened-library.md")),
     ("record-mismatch", include_str!("../../docs/checks/record-mismatch.md")),
     ("runtime-path-probe", include_str!("../../docs/checks/runtime-path-probe.md")),
     ("single-file-module", include_str!("../../docs/checks/single-file-module.md")),
@@ -175,6 +181,13 @@ pub fn run(
     checks::elf::check(&context, &mut sink);
     checks::license::check(&context, &mut sink);
     report(sink, &config.allow)
+}
+
+/// Findings that no graph gave, as a report.
+pub(crate) fn judged(findings: Vec<Finding>, allowances: &[config::Allowance]) -> Report {
+    let mut sink = Sink::default();
+    findings.into_iter().for_each(|finding| sink.push(FAR, finding));
+    report(sink, allowances)
 }
 
 fn report(sink: Sink, allowances: &[config::Allowance]) -> Report {

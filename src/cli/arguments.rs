@@ -176,6 +176,14 @@ pub(crate) struct Audit {
     #[command(flatten)]
     pub(crate) selection: Selection,
 
+    /// Audit a folder of wheels for the platform that `--platform` names, instead of an application
+    #[arg(long, value_name = "DIR", requires = "platform", conflicts_with_all = ["target", "python", "path", "module"])]
+    pub(crate) wheels: Option<PathBuf>,
+
+    /// As in a wheel's name: `manylinux_2_28_x86_64`, `musllinux_1_2_x86_64`, `macosx_11_0_arm64`, `win_amd64` …
+    #[arg(long, value_name = "TAG", requires = "wheels")]
+    pub(crate) platform: Option<String>,
+
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) format: AuditFormat,
 

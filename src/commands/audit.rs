@@ -18,7 +18,12 @@ use super::Outcome;
 
 pub(crate) fn run(arguments: &cli::Audit, printer: Printer, progress: &dyn Progress) -> anyhow::Result<Outcome> {
     let baseline = arguments.baseline.as_deref().map(Baseline::read).transpose()?;
-    let mut report = report(arguments, printer, progress)?;
+    let mut report = match (&arguments.wheels, &arguments.platform) {
+        (Some(folder), Some(platform)) => {
+            pipeline::audit_wheels(folder, platform, &arguments.selection.options.allow, progress)?
+        }
+        (Some(_) | None, _) => report(arguments, printer, progress)?,
+    };
     let deny: BTreeSet<_> = arguments.deny.iter().cloned().collect();
     let verdict = gate::judge(&mut report, &deny, baseline.as_ref());
     let extent = if arguments.all { Extent::All } else { Extent::Screen };

@@ -162,7 +162,7 @@ impl Metadata {
 }
 
 /// RECORD is CSV: path, hash, size.
-fn parse_record(text: &str) -> Result<Vec<RecordEntry>, String> {
+pub(crate) fn parse_record(text: &str) -> Result<Vec<RecordEntry>, String> {
     // Nearly every RECORD is without quotes, and setting up a CSV reader costs more than splitting its lines.
     if !text.contains('"') {
         return Ok(text.lines().filter_map(parse_record_line).collect());

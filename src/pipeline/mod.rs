@@ -7,6 +7,7 @@
 mod proof;
 mod reach;
 mod spec;
+mod wheelhouse;
 mod whole;
 
 use std::path::Path;
@@ -23,10 +24,12 @@ use crate::layout::{self, Planned};
 use crate::licenses::Inventory;
 use crate::licenses::debian::Packages;
 use crate::progress::Progress;
+use crate::wheels;
 
 pub use proof::{STAGING, proof_plan};
 pub use reach::reached;
 pub use spec::{Choices, pack_spec};
+pub use wheelhouse::audit_wheels;
 pub use whole::audit_environment;
 
 /// Configuration, environment, hooks and graph of one project.
@@ -58,6 +61,8 @@ pub enum Error {
     Crates(#[from] crates::Error),
     #[error(transparent)]
     Hooks(#[from] hooks::Error),
+    #[error(transparent)]
+    Wheels(#[from] wheels::Error),
     #[error(transparent)]
     Graph(#[from] graph::Error),
     #[error(transparent)]

@@ -22,3 +22,4 @@ mod site;
 mod support;
 mod survival;
 mod unpackaged;
+mod wheels;

@@ -18,11 +18,13 @@ mod relocatable;
 #[path = "../it/support.rs"]
 #[expect(dead_code, reason = "shared with the tests of every run, which use more of it")]
 mod support;
+mod userlands;
 
 /// Every sweep, in the order in which shards deal them out: heavy ones apart.
 const SWEEPS: &[&str] = &[
     "fresh-clone",
     "interpreters",
+    "userlands",
     "kills",
     "numpy",
     "django",

@@ -57,6 +57,27 @@ const CHECKS: &[Check] = &[
     },
 ];
 
+/// What is odd about one file wherever it is.
+pub(crate) struct Told {
+    pub(crate) code: &'static str,
+    pub(crate) severity: Severity,
+    pub(crate) message: &'static str,
+    pub(crate) told: String,
+    pub(crate) cure: &'static str,
+}
+
+/// Of a file that is for the platform, which this machine need not be.
+pub(crate) fn told(elf: &ElfFile) -> Vec<Told> {
+    let checks = CHECKS.iter().filter(|check| check.code != "foreign-machine");
+    checks
+        .filter_map(|check| {
+            let told = (check.told)(elf)?;
+            let severity = (check.severity)(elf);
+            Some(Told { code: check.code, severity, message: check.message, told, cure: check.cure })
+        })
+        .collect()
+}
+
 pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
     let Some(native) = &context.native else { return };
     for check in CHECKS {

@@ -80,7 +80,7 @@ impl Clash<'_> {
 }
 
 /// Whether a path is a module or data that an import may meet, and not a script, a licence or a test's `__init__.py`.
-fn counts(path: &str) -> bool {
+pub(crate) fn counts(path: &str) -> bool {
     let top = path.split('/').next().unwrap_or_default();
     !path.starts_with("..")
         && !path.starts_with('/')

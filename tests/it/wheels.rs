@@ -1,0 +1,194 @@
+//! `packproof audit --wheels`: real wheels of macOS, Windows and Linux, whole, and with one thing wrong with each.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use fs_err as fs;
+use serde_json::Value;
+
+use crate::context::TestContext;
+
+/// Platform, and releases that have a wheel for it: with and without libraries of their own.
+const HOUSES: &[(&str, &[&str])] = &[
+    ("macosx_14_0_arm64", &["markupsafe==3.0.2", "pillow==11.0.0", "psycopg2-binary==2.9.10"]),
+    ("win_amd64", &["markupsafe==3.0.2", "pillow==11.0.0", "ujson==5.10.0"]),
+    ("manylinux2014_x86_64", &["markupsafe==3.0.2", "psycopg2-binary==2.9.10"]),
+    ("musllinux_1_2_x86_64", &["markupsafe==3.0.2"]),
+];
+
+/// A folder for each platform, downloaded once for all runs.
+fn houses() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("wheelhouses");
+        for (platform, releases) in HOUSES {
+            let house = folder.join(platform);
+            if house.join("complete").exists() {
+                continue;
+            }
+            let _ = fs::remove_dir_all(&house);
+            let output = Command::new(&crate::support::python().executable)
+                .args(["-m", "pip", "download", "-q", "--disable-pip-version-check", "--python-version", "3.11"])
+                .args(["--only-binary", ":all:", "--no-deps", "--platform", platform, "-d"])
+                .arg(&house)
+                .args(*releases)
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            fs::write(house.join("complete"), "").unwrap();
+        }
+        folder
+    })
+}
+
+fn triples<const N: usize>(wanted: [(&str, &str, &str); N]) -> BTreeSet<(String, String, String)> {
+    wanted.into_iter().map(|(code, severity, subject)| (code.into(), severity.into(), subject.into())).collect()
+}
+
+fn pairs<const N: usize>(wanted: [(&str, &str); N]) -> BTreeSet<(String, String)> {
+    wanted.into_iter().map(|(code, severity)| (code.into(), severity.into())).collect()
+}
+
+struct Found(Vec<Value>);
+
+impl Found {
+    fn at(folder: &Path, platform: &str) -> Self {
+        let context = TestContext::new();
+        let output = context
+            .command(&["audit", "--platform", platform, "--format", "json", "--wheels"])
+            .arg(folder)
+            .output()
+            .unwrap();
+        let report: Value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+        let findings = report["findings"].as_array().unwrap().clone();
+        let errors = findings.iter().any(|finding| finding["severity"] == "error");
+        assert_eq!(output.status.code(), Some(i32::from(errors)));
+        Self(findings)
+    }
+
+    /// Code, severity and subject of everything that is more than information.
+    fn told(&self) -> BTreeSet<(String, String, String)> {
+        let field = |finding: &Value, name: &str| finding[name].as_str().unwrap().to_owned();
+        let all = self.0.iter().map(|it| (field(it, "code"), field(it, "severity"), field(it, "subject")));
+        all.filter(|(_, severity, _)| severity != "info").collect()
+    }
+}
+
+/// A copy of one wheel: Python code that changes its files, `files` by path, then the name that it gets.
+fn changed(context: &TestContext, wheel: &Path, change: &str, name: &str) -> PathBuf {
+    let folder = context.at("house");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    let script = "import sys, zipfile\n\
+        with zipfile.ZipFile(sys.argv[1]) as wheel:\n    files = {name: wheel.read(name) for name in wheel.namelist()}\n\
+        exec(sys.argv[3])\n\
+        with zipfile.ZipFile(sys.argv[2], 'w', zipfile.ZIP_DEFLATED) as wheel:\n\
+        \x20   for name, data in files.items():\n        wheel.writestr(name, data)\n";
+    let output = Command::new("python3").args(["-c", script]).arg(wheel).arg(folder.join(name)).arg(change).output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    folder
+}
+
+fn wheel(platform: &str, start: &str) -> PathBuf {
+    let entries = fs::read_dir(houses().join(platform)).unwrap().map(|entry| entry.unwrap().path());
+    let mut entries: Vec<_> = entries.collect();
+    entries.retain(|path| path.file_name().unwrap().to_string_lossy().to_lowercase().starts_with(start));
+    entries.pop().unwrap()
+}
+
+#[test]
+fn wheels_of_each_system_are_right_for_it_and_for_no_other() {
+    // C++ of Windows needs a library that neither Windows nor Python brings.
+    let runtime = ("missing-library", "warning", "MSVCP140.dll");
+    for (platform, releases) in HOUSES {
+        let found = Found::at(&houses().join(platform), platform);
+        let wanted = if *platform == "win_amd64" { triples([runtime]) } else { BTreeSet::new() };
+        assert_eq!(found.told(), wanted, "{platform}: {:#?}", found.0);
+        for (other, _) in HOUSES.iter().filter(|(other, _)| other != platform) {
+            let found = Found::at(&houses().join(platform), other);
+            let incompatible = found.told().into_iter().filter(|(code, ..)| code == "incompatible-wheel").count();
+            assert_eq!(incompatible, releases.len(), "{platform} on {other}: {:#?}", found.0);
+        }
+    }
+    // An older macOS takes what was built for it, and nothing else.
+    let found = Found::at(&houses().join("macosx_14_0_arm64"), "macosx_12_0_arm64");
+    assert_eq!(found.told(), triples([("incompatible-wheel", "error", "psycopg2-binary")]), "{:#?}", found.0);
+}
+
+#[test]
+fn each_fault_of_a_wheel_is_told() {
+    let context = TestContext::new();
+    let told = |from: &Path, change: &str, name: &str, platform: &str| {
+        let found = Found::at(&changed(&context, from, change, name), platform);
+        let told = found.told();
+        told.into_iter().map(|(code, severity, _)| (code, severity)).collect::<BTreeSet<_>>()
+    };
+    let mac = wheel("macosx_14_0_arm64", "pillow");
+    let name = mac.file_name().unwrap().to_str().unwrap().to_owned();
+    let dropped = "files = {name: data for name, data in files.items() if 'libjpeg' not in name}";
+    let wanted = pairs([("missing-library", "error"), ("record-mismatch", "error")]);
+    assert_eq!(told(&mac, dropped, &name, "macosx_14_0_arm64"), wanted);
+    let windows = wheel("win_amd64", "markupsafe");
+    let lies = name.replace("pillow-11.0.0", "MarkupSafe-3.0.2");
+    let wanted = pairs([("foreign-machine", "error"), ("incompatible-wheel", "warning")]);
+    assert_eq!(told(&windows, "", &lies, "macosx_14_0_arm64"), wanted);
+
+    let postgres = wheel("macosx_14_0_arm64", "psycopg2");
+    let name = postgres.file_name().unwrap().to_str().unwrap().replace("macosx_14_0", "macosx_11_0");
+    let wanted = |severity| pairs([("minimum-os", severity), ("incompatible-wheel", "warning")]);
+    assert_eq!(told(&postgres, "", &name, "macosx_14_0_arm64"), wanted("warning"));
+    assert_eq!(told(&postgres, "", &name, "macosx_12_0_arm64"), wanted("error"));
+
+    let linux = wheel("manylinux2014_x86_64", "psycopg2");
+    let name = linux.file_name().unwrap().to_str().unwrap().to_owned();
+    let older = name.replace("manylinux_2_17_x86_64.manylinux2014_x86_64", "manylinux_2_5_x86_64");
+    let wanted = pairs([("glibc-floor", "warning"), ("incompatible-wheel", "warning")]);
+    assert_eq!(told(&linux, "", &older, "manylinux_2_28_x86_64"), wanted);
+    let wanted = pairs([("glibc-floor", "error"), ("incompatible-wheel", "warning")]);
+    assert_eq!(told(&linux, "", &older, "manylinux_2_5_x86_64"), wanted);
+    let dropped = "files = {name: data for name, data in files.items() if 'libssl' not in name}";
+    let wanted = pairs([("missing-library", "error"), ("record-mismatch", "error")]);
+    assert_eq!(told(&linux, dropped, &name, "manylinux2014_x86_64"), wanted);
+
+    let safe = wheel("manylinux2014_x86_64", "markupsafe");
+    let name = safe.file_name().unwrap().to_str().unwrap().to_owned();
+    let edited = "files['markupsafe/__init__.py'] += b'# more'";
+    assert_eq!(told(&safe, edited, &name, "manylinux2014_x86_64"), pairs([("record-mismatch", "error")]));
+    let added = "files['markupsafe/more.py'] = b''";
+    assert_eq!(told(&safe, added, &name, "manylinux2014_x86_64"), pairs([("record-mismatch", "warning")]));
+    let lost = "files = {name: data for name, data in files.items() if not name.endswith('RECORD')}";
+    assert_eq!(told(&safe, lost, &name, "manylinux2014_x86_64"), pairs([("record-mismatch", "error")]));
+
+    // A second distribution with the same package.
+    let house = changed(&context, &safe, "", &name);
+    let other = name.replace("MarkupSafe", "saferthansafe");
+    let again = TestContext::new();
+    let second = changed(&again, &safe, "files['markupsafe/__init__.py'] += b'#'", &other);
+    fs::copy(second.join(&other), house.join(&other)).unwrap();
+    fs::write(house.join("broken-1.0-py3-none-any.whl"), "no zip").unwrap();
+    let found = Found::at(&house, "manylinux2014_x86_64");
+    let wanted = triples([
+        ("distribution-overlap", "warning", "markupsafe,saferthansafe"),
+        ("uninspectable", "error", "broken-1.0-py3-none-any.whl"),
+    ]);
+    assert!(found.told().is_superset(&wanted), "{:#?}", found.0);
+}
+
+#[test]
+fn what_cannot_be_audited_is_said() {
+    let context = TestContext::new();
+    fs::create_dir_all(context.at("empty")).unwrap();
+    let run = |arguments: &[&str]| {
+        let output = context.command(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(run(&["audit", "--wheels", "empty", "--platform", "win_amd64"]).contains("holds no wheels"));
+    assert!(run(&["audit", "--wheels", "empty", "--platform", "amiga"]).contains("is no platform tag"));
+    assert!(run(&["audit", "--wheels", "none", "--platform", "win_amd64"]).contains("cannot read the folder"));
+    assert!(run(&["audit", "--wheels", "empty"]).contains("--platform <TAG>"));
+}
