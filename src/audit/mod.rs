@@ -10,7 +10,7 @@ pub(crate) mod place;
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -24,7 +24,7 @@ use crate::layout::Planned;
 use crate::licenses::Inventory;
 use place::Places;
 
-pub(crate) use checks::elf::told as told_of_elf;
+pub(crate) use checks::elf::{Told, told as told_of_elf};
 pub(crate) use checks::overlap::counts as is_meant_to_be_imported;
 
 /// Every code that a finding can have, with its page.
@@ -126,6 +126,8 @@ struct Sink {
     found: Vec<(u32, Finding)>,
     /// Importer and line of imports that a finding has explained.
     explained: BTreeSet<(crate::graph::ModuleId, u32)>,
+    /// Files that a finding has spoken of as being for another platform.
+    foreign: BTreeSet<PathBuf>,
 }
 
 /// Further than anything that the application reaches.
@@ -179,6 +181,7 @@ pub fn run(
     checks::hook::check(&context, &mut sink);
     checks::native::check(&context, config.max_glibc.as_deref(), &mut sink);
     checks::elf::check(&context, &mut sink);
+    checks::opened::check(&context, &mut sink);
     checks::license::check(&context, &mut sink);
     report(sink, &config.allow)
 }
@@ -186,7 +189,9 @@ pub fn run(
 /// Findings that no graph gave, as a report.
 pub(crate) fn judged(findings: Vec<Finding>, allowances: &[config::Allowance]) -> Report {
     let mut sink = Sink::default();
-    findings.into_iter().for_each(|finding| sink.push(FAR, finding));
+    for finding in findings {
+        sink.push(FAR, finding);
+    }
     report(sink, allowances)
 }
 

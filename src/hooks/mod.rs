@@ -38,6 +38,9 @@ pub struct Hook {
     /// Modules that it does without.
     #[serde(default)]
     pub optional_imports: Vec<ModuleName>,
+    /// Shared libraries that it opens by a name that no analysis sees, as the dynamic loader takes them: `libmagic.so.1`.
+    #[serde(default)]
+    pub libraries: Vec<String>,
     #[serde(default, rename = "assert")]
     pub assertions: Vec<Assertion>,
     /// The file, for messages.

@@ -5,7 +5,7 @@
 //! interpreter's off. Run paths that name folders of the build machine go. Nothing else is touched.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use rayon::prelude::*;
@@ -21,7 +21,7 @@ use crate::licenses::debian::Packages;
 use crate::licenses::is_strong_copyleft;
 use crate::native::closure::{self, LIB, Object, Rules};
 use crate::native::relocate::{self, Tag};
-use crate::native::{Closure, ElfFile, GlibcVersion, HOST_MACHINE, Loader, Native, Policy, is_elf};
+use crate::native::{Closure, ElfFile, GlibcVersion, HOST_MACHINE, Loader, Native, Opened, Policy, is_elf, opened};
 
 pub(super) fn add(
     builder: &mut Builder,
@@ -44,7 +44,15 @@ pub(super) fn add(
             (is_strong_copyleft(&license) && !config.licenses.allows(&license)).then_some(license)
         },
     };
-    let closure = closure::close(objects.clone(), &Loader::of_this_machine(), &rules);
+    let opened = opened(builder, reached);
+    // What a module opens by name is found as if a library beside it needed it.
+    let openers = opened.iter().map(|(place, (disk, calls))| Object {
+        place: place.clone(),
+        disk: disk.clone(),
+        elf: ElfFile { machine: HOST_MACHINE, is_64: true, needed: opened::libraries(calls), ..ElfFile::default() },
+    });
+    let loaded = objects.iter().cloned().chain(openers).collect();
+    let closure = closure::close(loaded, &Loader::of_this_machine(), &rules);
     let mut files: BTreeMap<String, ElfFile> =
         objects.iter().map(|object| (object.place.clone(), object.elf.clone())).collect();
     let mut all = objects;
@@ -59,7 +67,22 @@ pub(super) fn add(
         .iter()
         .filter(|object| object.place == interpreter.as_str() || reached.extensions_surely.contains(&object.disk))
         .map(|object| object.place.clone());
-    Ok(Native::new(files, closure, roots.collect::<Vec<_>>()))
+    let opened = opened.into_iter().map(|(place, (_, calls))| (place, calls)).collect();
+    Ok(Native { opened, ..Native::new(files, closure, roots.collect::<Vec<_>>()) })
+}
+
+/// Place in the tree → the file, and what it opens; of what is not packed nothing.
+fn opened(builder: &Builder, reached: &Reached) -> BTreeMap<String, (PathBuf, Vec<Opened>)> {
+    if reached.opened.is_empty() {
+        return BTreeMap::new();
+    }
+    let sources = builder.paths().filter_map(|(place, entry)| match &entry.source {
+        Source::File(file) | Source::Patched { path: file, .. } => {
+            Some((place.to_string(), (file.clone(), reached.opened.get(file)?.clone())))
+        }
+        Source::Generated(_) | Source::Bytecode { .. } | Source::Link(_) | Source::EmptyFolder => None,
+    });
+    sources.collect()
 }
 
 /// Every ELF file of the tree as it is on the disk, the interpreter first.

@@ -35,7 +35,7 @@ use crate::environment::Environment;
 use crate::format::{ArchivePath, InvalidArchivePath};
 use crate::graph::ApplicationModule;
 use crate::names::DistName;
-use crate::native::Native;
+use crate::native::{Native, Opened};
 
 pub use roots::changes_roots;
 pub use startup::StartEntry;
@@ -103,6 +103,8 @@ pub struct Reached {
     pub stdlib_surely: BTreeSet<String>,
     /// Files of the extension modules that it imports whenever it runs, links followed.
     pub extensions_surely: BTreeSet<PathBuf>,
+    /// Modules' sources → the libraries that they open by name; of a hook's the distribution's METADATA stands for them.
+    pub opened: BTreeMap<PathBuf, Vec<Opened>>,
 }
 
 /// A layout with what the later stages must know about it.

@@ -27,6 +27,7 @@ pub use floor::{Floor, GlibcVersion};
 pub use isa::Isa;
 pub use macho::MachFile;
 pub use needed::Needed;
+pub use opened::Opened;
 pub use pe::PeFile;
 pub use policy::Policy;
 pub use search::Loader;
@@ -44,6 +45,8 @@ pub struct Native {
     pub floor: Floor,
     /// Of [`Native::surely`]: below it the application does not run at all.
     pub sure_floor: Floor,
+    /// Path in the tree of a module → the libraries that it opens by name.
+    pub opened: BTreeMap<String, Vec<Opened>>,
 }
 
 impl Native {
@@ -58,6 +61,6 @@ impl Native {
                 sure_floor.add(path, version.as_ref());
             }
         }
-        Self { files, closure, surely, floor, sure_floor }
+        Self { files, closure, surely, floor, sure_floor, opened: BTreeMap::new() }
     }
 }

@@ -47,6 +47,18 @@ pub fn opened(source: &str) -> Vec<Opened> {
     collector.found
 }
 
+/// The names that the dynamic loader would be given.
+pub fn libraries(calls: &[Opened]) -> Vec<String> {
+    let names = calls.iter().filter_map(|call| match &call.name {
+        Name::Library(name) => Some(name.clone()),
+        Name::Path(_) | Name::Searched(_) | Name::Computed => None,
+    });
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
 struct Collector<'a> {
     source: &'a str,
     found: Vec<Opened>,

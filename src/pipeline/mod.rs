@@ -106,9 +106,10 @@ impl Project {
 
     /// Where everything goes.
     pub fn plan(&mut self) -> Result<Plan, Error> {
-        let Self { config, environment, crates, graph, times, .. } = self;
+        let Self { config, environment, crates, graph, hooks, times, .. } = self;
         times.take("layout", || {
-            let planned = layout::plan(config, environment, &reached(graph), cache::root().as_deref())?;
+            let reached = reached(graph, environment, hooks);
+            let planned = layout::plan(config, environment, &reached, cache::root().as_deref())?;
             let packages = Packages::of_this_machine();
             let licenses = Inventory::new(environment, crates, &planned, &config.licenses, &packages);
             Ok(Plan { planned, licenses })

@@ -1,10 +1,18 @@
 //! [`ModuleGraph`] → what the layout needs to know of it.
 
-use crate::graph::{ModuleGraph, ModuleKind, Origin, Reach};
-use crate::layout::Reached;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
-pub fn reached(graph: &ModuleGraph) -> Reached {
-    let mut reached = Reached { application: graph.application_modules(), ..Reached::default() };
+use crate::environment::Environment;
+use crate::graph::{ImportKind, ModuleGraph, ModuleKind, Origin, Reach};
+use crate::hooks::Hooks;
+use crate::layout::Reached;
+use crate::native::Opened;
+use crate::native::opened::{self, Name};
+
+pub fn reached(graph: &ModuleGraph, environment: &Environment, hooks: &Hooks) -> Reached {
+    let application = graph.application_modules();
+    let mut reached = Reached { application, opened: opened(graph, environment, hooks), ..Reached::default() };
     for (id, module) in graph.modules() {
         let surely = graph.reach(id) == Reach::Sure;
         if surely && module.kind == ModuleKind::Extension {
@@ -22,4 +30,29 @@ pub fn reached(graph: &ModuleGraph) -> Reached {
         }
     }
     reached
+}
+
+/// What opens libraries by name imports one of these, or is handed what does.
+fn opens(module: &str) -> bool {
+    matches!(module.split('.').next(), Some("ctypes" | "cffi" | "_cffi_backend"))
+}
+
+fn opened(graph: &ModuleGraph, environment: &Environment, hooks: &Hooks) -> BTreeMap<PathBuf, Vec<Opened>> {
+    let imports = graph.imports().iter().filter(|import| import.kind != ImportKind::TypeChecking);
+    let importers: BTreeSet<_> = imports.filter(|import| opens(&import.module)).map(|import| import.importer).collect();
+    let modules = importers.into_iter().map(|id| graph.module(id)).filter(|module| module.origin != Origin::Stdlib);
+    let mut found: BTreeMap<PathBuf, Vec<Opened>> = BTreeMap::new();
+    for file in modules.filter_map(|module| module.file.clone()) {
+        // What cannot be read has been told by the graph.
+        let calls = fs_err::read_to_string(&file).map(|source| opened::opened(&source)).unwrap_or_default();
+        if !calls.is_empty() {
+            found.insert(file, calls);
+        }
+    }
+    for hook in hooks.active(environment).filter(|hook| !hook.libraries.is_empty()) {
+        let Some(dist) = environment.distribution(hook.distribution.as_str()) else { continue };
+        let names = hook.libraries.iter().map(|name| Opened { line: 0, name: Name::Library(name.clone()) });
+        found.entry(dist.info.join("METADATA")).or_default().extend(names);
+    }
+    found
 }

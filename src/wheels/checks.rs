@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::read::{self, Unreadable, Wheel};
 use super::tag::Platform;
 use super::{NativeFile, libraries};
-use crate::audit::{Evidence, Finding, Severity, is_meant_to_be_imported, told_of_elf};
+use crate::audit::{Evidence, Finding, Severity, Told, is_meant_to_be_imported, told_of_elf};
 use crate::native::{GlibcVersion, machine_name};
 
 /// Places that are shown of one cause.
@@ -290,26 +290,30 @@ fn major_minor(version: &GlibcVersion) -> Option<(u32, u32)> {
 
 /// What the audit of an artifact says of single ELF files.
 fn traits(wheel: &Wheel) -> Vec<Finding> {
-    let mut told: BTreeMap<(&'static str, Severity), (Vec<(String, String)>, &'static str, &'static str)> =
-        BTreeMap::new();
+    let mut found: BTreeMap<(&'static str, Severity), Vec<(String, Told)>> = BTreeMap::new();
     for (path, file) in &wheel.native {
         let NativeFile::Elf(elf) = file else { continue };
-        for it in told_of_elf(elf) {
-            let entry = told.entry((it.code, it.severity)).or_insert((Vec::new(), it.message, it.cure));
-            entry.0.push((path.clone(), it.told));
+        for told in told_of_elf(elf) {
+            found.entry((told.code, told.severity)).or_default().push((path.clone(), told));
         }
     }
-    told.into_iter()
-        .map(|((code, severity), (files, message, cure))| {
-            finding(code, severity, wheel, format!("{} {message}", title(wheel)), files, cure)
+    found
+        .into_iter()
+        .map(|((code, severity), files)| {
+            let (message, cure) = files.first().map_or(("", ""), |(_, told)| (told.message, told.cure));
+            let message = format!("{} {message}", title(wheel));
+            finding(code, severity, wheel, message, files.into_iter().map(|(path, it)| (path, it.text)).collect(), cure)
         })
         .collect()
 }
 
+/// Two wheels, and the paths that both install, with what is shown of each.
+type Clash<'a> = (&'a Wheel, &'a Wheel, Vec<(String, String)>);
+
 /// Two distributions that install one path with different content.
 fn overlaps(wheels: &[&Wheel]) -> Vec<Finding> {
     let mut owners: BTreeMap<&str, (&Wheel, &str)> = BTreeMap::new();
-    let mut clashes: BTreeMap<(&str, &str), (&Wheel, &Wheel, Vec<(String, String)>)> = BTreeMap::new();
+    let mut clashes: BTreeMap<(&str, &str), Clash<'_>> = BTreeMap::new();
     for wheel in wheels {
         for (path, stored) in &wheel.files {
             let Some(path) = read::installed(path).filter(|path| is_meant_to_be_imported(path)) else { continue };

@@ -13,6 +13,7 @@ mod context;
 mod fresh_clone;
 mod interpreters;
 mod kills;
+mod libraries;
 #[path = "../it/relocatable.rs"]
 mod relocatable;
 #[path = "../it/support.rs"]
@@ -25,6 +26,7 @@ const SWEEPS: &[&str] = &[
     "fresh-clone",
     "interpreters",
     "userlands",
+    "libraries",
     "kills",
     "numpy",
     "django",

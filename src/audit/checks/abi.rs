@@ -41,6 +41,7 @@ fn missing(context: &Context<'_>, sink: &mut Sink) {
     for (file, (dist, module, mut imports)) in by_file {
         imports.sort_by_key(|import| (graph.import_reach(import), graph.distance(import.importer), import.line));
         let Some(surest) = imports.first().map(|import| graph.import_reach(import)) else { continue };
+        sink.foreign.insert(file.clone());
         let severity = match surest {
             Reach::Sure => Severity::Error,
             Reach::Possible => Severity::Warning,
@@ -108,6 +109,7 @@ fn foreign_machine(context: &Context<'_>, sink: &mut Sink) {
             // Inside a zip file.
             None => continue,
         };
+        sink.foreign.insert(file.to_owned());
         let severity = match graph.reach(id) {
             Reach::Sure => Severity::Error,
             Reach::Possible => Severity::Warning,

@@ -2,6 +2,7 @@
 //! `cpu-features`, `unhardened`.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::super::{Context, FAR, Finding, Native, Severity, Sink};
 use super::native::{evidence, owner};
@@ -62,7 +63,8 @@ pub(crate) struct Told {
     pub(crate) code: &'static str,
     pub(crate) severity: Severity,
     pub(crate) message: &'static str,
-    pub(crate) told: String,
+    /// Of the file.
+    pub(crate) text: String,
     pub(crate) cure: &'static str,
 }
 
@@ -73,7 +75,7 @@ pub(crate) fn told(elf: &ElfFile) -> Vec<Told> {
         .filter_map(|check| {
             let told = (check.told)(elf)?;
             let severity = (check.severity)(elf);
-            Some(Told { code: check.code, severity, message: check.message, told, cure: check.cure })
+            Some(Told { code: check.code, severity, message: check.message, text: told, cure: check.cure })
         })
         .collect()
 }
@@ -84,7 +86,10 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
         // A distribution's files are one finding.
         let mut by_owner: BTreeMap<(Severity, String), Vec<(&str, String)>> = BTreeMap::new();
         for (place, elf) in &native.planned.native.files {
-            if let Some(told) = (check.told)(elf) {
+            // `wrong-abi` has spoken of an extension module that is imported.
+            let told_before =
+                check.code == "foreign-machine" && source(native, place).is_some_and(|it| sink.foreign.contains(it));
+            if let Some(told) = (check.told)(elf).filter(|_| !told_before) {
                 let key = ((check.severity)(elf), owner(context, native, place));
                 by_owner.entry(key).or_default().push((place, told));
             }
@@ -94,6 +99,13 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
         }
     }
     absolute_run_paths(context, native, sink);
+}
+
+fn source<'a>(native: &Native<'a>, place: &str) -> Option<&'a Path> {
+    match &super::native::entry(native, place)?.source {
+        Source::File(path) | Source::Patched { path, .. } => Some(path),
+        Source::Generated(_) | Source::Bytecode { .. } | Source::Link(_) | Source::EmptyFolder => None,
+    }
 }
 
 /// What is left of them: folders that do not exist here, so that nothing was found there.

@@ -26,7 +26,15 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
                 FAR,
                 Finding {
                     code: "license-unknown",
-                    severity: if native.licenses.restricted { Severity::Warning } else { Severity::Info },
+                    severity: match &component.kind {
+                        // A distribution's author has chosen one, said or not; a library of the build machine's is packed
+                        // by packproof alone, and nothing says that it may be.
+                        Kind::Library { .. } => Severity::Warning,
+                        Kind::Interpreter | Kind::Distribution | Kind::Crate { .. } if native.licenses.restricted => {
+                            Severity::Warning
+                        }
+                        Kind::Interpreter | Kind::Distribution | Kind::Crate { .. } => Severity::Info,
+                    },
                     subject: component.name.clone(),
                     message: format!("nothing tells the licence of {}", title(component)),
                     evidence: evidence(component),

@@ -12,6 +12,7 @@ pub(super) mod module;
 pub(super) mod name;
 pub(super) mod native;
 pub(super) mod note;
+pub(super) mod opened;
 pub(super) mod overlap;
 pub(super) mod probe;
 pub(super) mod record;

@@ -20,7 +20,7 @@ pub(in crate::audit) fn check(context: &Context<'_>, max_glibc: Option<&str>, si
     conflicts(context, native, sink);
 }
 
-fn entry<'a>(native: &Native<'a>, place: &str) -> Option<&'a Entry> {
+pub(super) fn entry<'a>(native: &Native<'a>, place: &str) -> Option<&'a Entry> {
     native.planned.layout.entries.get(&ArchivePath::new(place).ok()?)
 }
 
