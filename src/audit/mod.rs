@@ -43,6 +43,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("license-unknown", include_str!("../../docs/checks/license-unknown.md")),
     ("metadata-missing", include_str!("../../docs/checks/metadata-missing.md")),
     ("minimum-os", include_str!("../../docs/checks/minimum-os.md")),
+    ("missing-data", include_str!("../../docs/checks/missing-data.md")),
     ("missing-library", include_str!("../../docs/checks/missing-library.md")),
     ("missing-module", include_str!("../../docs/checks/missing-module.md")),
     ("missing-name", include_str!("../../docs/checks/missing-name.md")),
@@ -167,6 +168,7 @@ pub fn run(
     checks::abi::check(&context, &mut sink);
     checks::module::check(&context, &mut sink);
     checks::name::check(&context, &mut sink);
+    checks::data::check(&context, &mut sink);
     checks::probe::check(&context, &mut sink);
     checks::requirement::check(&context, &mut sink);
     checks::overlap::check(&context, &mut sink);

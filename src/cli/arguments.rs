@@ -232,9 +232,19 @@ pub(crate) struct Graph {
     #[arg(long)]
     pub(crate) modules: bool,
 
+    /// Instead, list where modules are found, or what is found is changed, when the application runs
+    #[arg(long, conflicts_with_all = ["modules", "format", "depth"])]
+    pub(crate) dynamic: bool,
+
     /// How many levels of the tree are shown [default: all]
     #[arg(long, value_name = "N")]
     pub(crate) depth: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WhyFormat {
+    Text,
+    Json,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -246,8 +256,11 @@ pub(crate) enum GraphFormat {
 
 #[derive(Debug, Args)]
 pub(crate) struct Why {
-    /// A module, `module:name`, a distribution, or a shared library
+    /// A module, `module:name`, a distribution, a shared library, or a data file
     pub(crate) name: String,
+
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: WhyFormat,
 
     /// The project's folder, or the script
     #[arg(value_name = "DIR | SCRIPT", default_value = ".")]

@@ -13,7 +13,7 @@ use arguments::{Arguments, Command};
 
 pub(crate) use arguments::{
     Audit, AuditFormat, Build, Compression, Explain, Format, Graph, GraphFormat, Inspect, Licenses, ProofOptions,
-    Verify, Why,
+    Verify, Why, WhyFormat,
 };
 pub(crate) use printer::Printer;
 

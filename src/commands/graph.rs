@@ -11,6 +11,10 @@ pub(crate) fn run(arguments: &cli::Graph, printer: Printer, progress: &dyn Progr
     let selection = &arguments.selection;
     let project = Project::open(&selection.target, &selection.options.overrides(), progress)?;
     let view = View::of(&project.config.runner.name, &project.environment, &project.graph).with_crates(&project.crates);
+    if arguments.dynamic {
+        printer.data(&view.dynamic());
+        return Ok(Outcome::Good);
+    }
     let level = if arguments.modules { Level::Modules } else { Level::Distributions };
     match arguments.format {
         GraphFormat::Text => printer.data(&view.text(level, arguments.depth.unwrap_or(usize::MAX))),

@@ -1,6 +1,6 @@
 //! `packproof why`
 
-use crate::cli::{self, Printer};
+use crate::cli::{self, Printer, WhyFormat};
 use crate::native::Needed;
 use crate::pipeline::Project;
 use crate::progress::Progress;
@@ -16,6 +16,9 @@ pub(crate) fn run(arguments: &cli::Why, printer: Printer, progress: &dyn Progres
     } else {
         asker.why(&arguments.name)
     };
-    printer.data(&why.text);
+    match arguments.format {
+        WhyFormat::Text => printer.data(&why.text),
+        WhyFormat::Json => printer.data(&(why.json() + "\n")),
+    }
     Ok(Outcome::good_if(why.gets_in))
 }

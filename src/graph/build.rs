@@ -3,18 +3,20 @@
 //! Reading is parallel, resolving is not: listing folders is cheap beside parsing, and module numbers stay the same
 //! from run to run.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::condition::Target as Platform;
+use super::data::{Base, DataSite, RelativePath};
 use super::owner::Owners;
 use super::read::{Read, Reader, Source};
 use super::resolve::{ModuleKind, Resolved, Resolver};
+use super::sites::{Dynamic, DynamicSite, Site};
 use super::syntax::{Asked, ImportKind, Names, Opaque, RawImport, Symbols, Syntax};
-use super::{Error, Import, Module, ModuleGraph, ModuleId, Origin, Rival, Roots, Target, Uninspectable};
+use super::{DataFile, Error, Import, Module, ModuleGraph, ModuleId, Origin, Rival, Roots, Target, Uninspectable};
 use crate::config;
 use crate::environment::Environment;
 use crate::hooks::Hooks;
@@ -48,6 +50,9 @@ struct Builder {
     modules: Vec<Module>,
     by_name: FxHashMap<ModuleName, ModuleId>,
     missing: FxHashSet<Box<str>>,
+    /// Groups of entry points, with names and modules.
+    groups: BTreeMap<String, BTreeSet<(String, ModuleName)>>,
+    data: Vec<(ModuleId, DataSite)>,
     /// By module.
     imports: Vec<Vec<Import>>,
     queue: VecDeque<ModuleId>,
@@ -67,6 +72,8 @@ impl Builder {
             modules: Vec::new(),
             by_name: FxHashMap::default(),
             missing: FxHashSet::default(),
+            groups: groups(environment),
+            data: Vec::new(),
             imports: Vec::new(),
             queue: VecDeque::new(),
             planted: Vec::new(),
@@ -161,7 +168,7 @@ impl Builder {
             locations,
             symbols: Symbols::default(),
             probe: None,
-            computed: Vec::new(),
+            sites: Vec::new(),
             uninspectable: None,
             digest: None,
         });
@@ -233,7 +240,7 @@ impl Builder {
     }
 
     fn take(&mut self, id: ModuleId, read: Read, roots: &Roots) -> Result<(), Error> {
-        let mut raw = Vec::new();
+        let (mut raw, mut dynamic) = (Vec::new(), Vec::new());
         // Inside a package, a folder without `__init__` may be the place of a module that native code makes.
         let parent = self.modules[id.index()].name.parent().and_then(|parent| self.by_name.get(&parent));
         let in_namespace = parent.is_none_or(|id| self.modules[id.index()].kind == ModuleKind::Namespace);
@@ -247,11 +254,12 @@ impl Builder {
                 let Source { says, digest } = *source;
                 module.digest = Some(digest);
                 match (says, entry) {
-                    (Ok(Syntax { imports, symbols, probe, computed }), _) => {
+                    (Ok(Syntax { imports, symbols, probe, sites, data }), _) => {
                         raw = imports;
                         module.symbols = symbols;
                         module.probe = probe;
-                        module.computed = computed;
+                        dynamic = sites;
+                        self.data.extend(data.into_iter().map(|site| (id, site)));
                     }
                     (Err(Uninspectable { line, message }), Some(path)) => {
                         return Err(Error::EntryInvalid { path: path.clone(), line, message });
@@ -288,8 +296,67 @@ impl Builder {
         }
         raw.extend(self.planted.extract_if(.., |(planted, _)| *planted == id).map(|(_, import)| import));
         raw.extend(self.implicit_imports(id));
+        raw.extend(self.dynamic_imports(id, dynamic));
         self.imports[id.index()] = raw.into_iter().map(|raw| self.import(id, raw)).collect();
         Ok(())
+    }
+
+    /// What the module's dynamic sites bring in, as far as that can be told: the entry points of a group, and modules that
+    /// the user's own settings name.
+    fn dynamic_imports(&mut self, id: ModuleId, sites: Vec<Site>) -> Vec<RawImport> {
+        let mut imports = Vec::new();
+        let mut import = |line, module: &ModuleName| {
+            let module = Asked::Absolute(module.as_str().into());
+            imports.push(RawImport { line, kind: ImportKind::Dynamic, module, names: Names::Module });
+        };
+        let is_own = self.modules[id.index()].editable;
+        let mut found = Vec::new();
+        for Site { line, what } in sites {
+            let mut holds = Vec::new();
+            match &what {
+                Dynamic::EntryPoints(Some(group)) => {
+                    for (name, module) in self.groups.get(&**group).into_iter().flatten() {
+                        import(line, module);
+                        holds.push(format!("{name} = {module}").into());
+                    }
+                }
+                Dynamic::Dotted(text) => {
+                    let Some(module) = is_own.then(|| self.existing(text)).flatten() else { continue };
+                    import(line, &module);
+                    holds.push(module.as_str().into());
+                }
+                Dynamic::Walk { own: true } => {
+                    let locations = self.modules[id.index()].locations.clone();
+                    holds.extend(self.resolver.modules_in(&locations).into_iter().map(Box::from));
+                }
+                Dynamic::Import
+                | Dynamic::EntryPoints(None)
+                | Dynamic::Walk { own: false }
+                | Dynamic::Lazy
+                | Dynamic::Registers(_)
+                | Dynamic::ReplacesItself
+                | Dynamic::ExtendsPath
+                | Dynamic::SearchPath
+                | Dynamic::Finder => {}
+            }
+            found.push(DynamicSite { line, what, holds });
+        }
+        found.sort();
+        found.dedup();
+        self.modules[id.index()].sites = found;
+        imports
+    }
+
+    /// The module that `text` names, or that has what it names.
+    fn existing(&mut self, text: &str) -> Option<ModuleName> {
+        let mut name = text;
+        loop {
+            if let Target::Module(id) = self.ensure(name) {
+                return Some(self.modules[id.index()].name.clone());
+            }
+            // A class in a module; less is left of a file's name.
+            name = name.rsplit_once('.').filter(|(rest, _)| rest.len() * 2 > text.len())?.0;
+        }
     }
 
     /// What a hook says that the distribution imports beside, once for each distribution.
@@ -415,8 +482,36 @@ impl Builder {
         .unwrap_or_else(|| Symbols { opaque: Some(Opaque::NoSource), ..Symbols::default() })
     }
 
+    fn data_paths(&mut self) -> Vec<DataFile> {
+        let sites = std::mem::take(&mut self.data);
+        let of = |(module, DataSite { line, path, certain })| {
+            let path = self.data_path(module, &path)?;
+            Some(DataFile { module, line, path, found: false, certain })
+        };
+        sites.into_iter().filter_map(of).collect()
+    }
+
+    fn data_path(&self, module: ModuleId, path: &RelativePath) -> Option<PathBuf> {
+        let mut start = match &path.base {
+            Base::File => self.modules[module.index()].file.clone()?,
+            Base::Package(asked) => {
+                let name = self.absolute(module, asked)?;
+                let id = *self.by_name.get(&*name)?;
+                let Module { file, locations, .. } = &self.modules[id.index()];
+                // A module that is no package stands for its folder.
+                locations.first().cloned().or_else(|| Some(file.as_deref()?.parent()?.to_owned()))?
+            }
+        };
+        for _ in 0..path.up {
+            start.pop();
+        }
+        start.extend(path.parts.iter().map(|part| &**part));
+        Some(start)
+    }
+
     fn finish(mut self, environment: &Environment) -> ModuleGraph {
         let rivals = self.rivals();
+        let data = self.data_paths();
         let Self { modules, by_name, imports, configured, reader, .. } = self;
         reader.keep();
         let mut graph = ModuleGraph { modules, by_name, rivals, configured, ..ModuleGraph::default() };
@@ -427,7 +522,23 @@ impl Builder {
         }
         starts.push(graph.imports.len() as u32);
         graph.starts = starts;
+        graph.data = data;
+        graph.look_for_data();
         graph.note_run_time(environment);
         graph
     }
+}
+
+/// Names and modules by group. What a console script calls is called by its script.
+fn groups(environment: &Environment) -> BTreeMap<String, BTreeSet<(String, ModuleName)>> {
+    let mut groups: BTreeMap<String, BTreeSet<(String, ModuleName)>> = BTreeMap::new();
+    for point in environment.distributions.iter().flat_map(|dist| &dist.entry_points) {
+        let module = point.value.split([':', '[']).next().unwrap_or_default().trim();
+        if let (Ok(module), false) =
+            (ModuleName::new(module), matches!(&*point.group, "console_scripts" | "gui_scripts"))
+        {
+            groups.entry(point.group.clone()).or_default().insert((point.name.clone(), module));
+        }
+    }
+    groups
 }

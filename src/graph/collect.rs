@@ -11,6 +11,8 @@ use ruff_text_size::Ranged;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::condition::{Target, Truth, evaluate};
+use super::data::{self, Folders};
+use super::sites::Dynamic;
 use super::source::Lines;
 use super::syntax::{All, Asked, ImportKind, Names, Opaque, Probe, RawImport, Syntax};
 
@@ -33,6 +35,8 @@ pub(super) struct Collector<'a> {
     imported: FxHashSet<&'a str>,
     /// Local names of what the recognised idioms are made of: `import sys as _sys`, `from sys import path`.
     pub(super) aliases: FxHashMap<&'a str, &'static str>,
+    /// Module-level names for paths beside the code.
+    pub(super) folders: Folders<'a>,
     pub(super) seen: Seen,
     pub(super) out: Syntax,
 }
@@ -81,6 +85,7 @@ impl<'a> Collector<'a> {
             elsewhere: Vec::new(),
             imported: FxHashSet::default(),
             aliases: FxHashMap::default(),
+            folders: Folders::default(),
             seen: Seen::default(),
             out: Syntax::default(),
         }
@@ -104,6 +109,8 @@ impl<'a> Collector<'a> {
         let mut elsewhere: Vec<Box<str>> = self.elsewhere.iter().map(|name| Box::from(*name)).collect();
         elsewhere.sort_unstable();
         self.out.symbols.elsewhere = elsewhere.into();
+        self.out.data.sort_by_key(|site| (site.line, !site.certain));
+        self.out.data.dedup_by(|later, earlier| later.line == earlier.line && later.path == earlier.path);
         self.out.symbols.bound = bound;
         self.out.symbols.registers = registers;
         let mut touched: Vec<Box<str>> = self.touched.iter().map(|name| Box::from(*name)).collect();
@@ -154,6 +161,11 @@ impl<'a> Collector<'a> {
         let before = std::mem::replace(&mut self.certainty, Certainty::Optional);
         self.branch(self.guarded(), body);
         self.certainty = before;
+    }
+
+    /// Whether the statement at hand is carried out whenever the module is imported, and nothing catches its failure.
+    pub(super) fn is_certain(&self) -> bool {
+        self.kind == ImportKind::Unconditional && self.certainty == Certainty::Sure
     }
 
     fn guarded(&self) -> ImportKind {
@@ -351,9 +363,28 @@ impl<'a> Collector<'a> {
         self.out.symbols.all = Some(all);
     }
 
+    /// What a value of this form means under this name, beyond that the name is bound.
+    fn named(&mut self, target: &'a Expr, value: &'a Expr, folder: Option<&data::RelativePath>) {
+        match target {
+            Expr::Name(name) => {
+                let name = name.id.as_str();
+                if let Some(folder) = folder {
+                    self.folders.insert(name, folder.clone());
+                }
+                if matches!(self.scope, Scope::Module) && super::sites::is_setting(name) {
+                    self.settings(name, value);
+                }
+            }
+            Expr::Subscript(subscript) if super::probe::is_environ(&subscript.value) => self.settings("", value),
+            _ => {}
+        }
+    }
+
     fn assignment(&mut self, targets: &'a [Expr], value: &'a Expr) {
         self.visit_expr(value);
+        let folder = matches!(self.scope, Scope::Module).then(|| data::path_of(value, &self.folders)).flatten();
         for target in targets {
+            self.named(target, value, folder.as_ref());
             if is_name(target, "__all__") {
                 self.assigned_all(value, false);
             }
@@ -365,6 +396,7 @@ impl<'a> Collector<'a> {
             }
             if is_name(target, "__path__") {
                 self.out.symbols.open_submodules = true;
+                self.site(target, Dynamic::ExtendsPath);
             }
             self.bind_target(target);
         }
@@ -443,6 +475,7 @@ impl<'a> Collector<'a> {
                 }
                 if is_name(&stmt.target, "__path__") {
                     self.out.symbols.open_submodules = true;
+                    self.site(&*stmt.target, Dynamic::ExtendsPath);
                 }
                 self.bind_target(&stmt.target);
             }

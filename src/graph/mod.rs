@@ -9,6 +9,7 @@ mod ask;
 mod build;
 mod collect;
 pub mod condition;
+mod data;
 mod elsewhere;
 mod links;
 mod names;
@@ -19,6 +20,7 @@ mod read;
 pub mod resolve;
 mod roots;
 mod runtime;
+mod sites;
 mod source;
 mod syntax;
 #[cfg(test)]
@@ -28,6 +30,7 @@ mod why;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 pub use build::build;
@@ -37,6 +40,7 @@ pub use owner::Origin;
 pub use reach::{Reach, Step};
 pub use resolve::{ModuleKind, Resolved, Resolver};
 pub use roots::Roots;
+pub use sites::{Dynamic, DynamicSite};
 pub use source::Uninspectable;
 pub use syntax::{ImportKind, Names, Opaque, Probe, Symbols};
 pub use why::Chain;
@@ -69,8 +73,8 @@ pub struct Module {
     pub locations: Vec<PathBuf>,
     pub symbols: Symbols,
     pub probe: Option<Probe>,
-    /// Lines of imports whose module is computed.
-    pub computed: Vec<u32>,
+    /// Where it finds modules in another way than by an import statement, or changes how others are found.
+    pub sites: Vec<DynamicSite>,
     /// Why the source could not be read.
     pub uninspectable: Option<Uninspectable>,
     /// SHA-256 of the source, where it has one.
@@ -139,10 +143,22 @@ pub struct ModuleGraph {
     configured: Vec<(ModuleName, &'static str)>,
     /// What distributions that change `sys.path` have in folders of their own.
     vendored: BTreeMap<DistName, FxHashSet<Box<str>>>,
+    data: Vec<DataFile>,
     /// Top-level packages that put a finder of their own on `sys.meta_path`.
     finders: FxHashSet<Box<str>>,
     /// Names that some module puts into `sys.modules`.
     runtime_modules: FxHashSet<Box<str>>,
+}
+
+/// A file or folder beside the code that a module names, e.g. `Path(__file__).parent / "x"`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DataFile {
+    pub module: ModuleId,
+    pub line: u32,
+    pub path: PathBuf,
+    pub found: bool,
+    /// It is opened whenever the module is imported, and nothing catches a failure.
+    pub certain: bool,
 }
 
 /// A file of the user's own that the graph reaches.
@@ -210,8 +226,19 @@ impl ModuleGraph {
         &self.imports
     }
 
+    /// Data that modules name relative to themselves or to a package, by module.
+    pub fn data(&self) -> &[DataFile] {
+        &self.data
+    }
+
     pub fn imports_of(&self, id: ModuleId) -> &[Import] {
         &self.imports[self.starts[id.index()] as usize..self.starts[id.index() + 1] as usize]
+    }
+
+    fn look_for_data(&mut self) {
+        self.data.par_iter_mut().for_each(|data| data.found = data.path.exists());
+        self.data.sort();
+        self.data.dedup();
     }
 
     fn import_at(&self, id: ModuleId, at: u32) -> &Import {

@@ -5,6 +5,8 @@ use ruff_python_ast::{self as ast, CmpOp, Expr, InterpolatedStringElement, Stmt}
 use ruff_text_size::Ranged;
 
 use super::collect::{Collector, Scope, is_name};
+use super::data::{self, Base, DataSite};
+use super::sites::{self, Dynamic, Site};
 use super::syntax::{Asked, ImportKind, Names, Opaque};
 
 /// The canonical name where `module` is one that idioms are made of.
@@ -46,6 +48,9 @@ impl<'a> Collector<'a> {
 
     /// Takes note of `expr`; true where what lies below has been looked at too.
     pub(super) fn idiom(&mut self, expr: &'a Expr) -> bool {
+        if self.data(expr) {
+            return true;
+        }
         match expr {
             Expr::Call(call) => self.call(call),
             Expr::Attribute(_) | Expr::Name(_) => {
@@ -64,6 +69,9 @@ impl<'a> Collector<'a> {
                         key if is_name(key, "__name__") => self.opaque(Opaque::ReplacesItself),
                         _ => {}
                     }
+                }
+                if let Some(what) = sites::of_subscript(subscript) {
+                    self.site(expr, what);
                 }
                 if is_namespace(&subscript.value, self.in_module()) {
                     self.visit_expr(&subscript.slice);
@@ -97,7 +105,13 @@ impl<'a> Collector<'a> {
         if call.arguments.args.iter().any(|argument| self.is_sys(argument, "meta_path")) {
             let reads = ["any", "enumerate", "filter", "iter", "len", "list", "map", "next", "reversed", "tuple"];
             let is_read = matches!(&*call.func, Expr::Name(name) if reads.contains(&name.id.as_str()));
-            self.out.symbols.installs_finder |= !is_read;
+            if !is_read {
+                self.out.symbols.installs_finder = true;
+                self.site(call, Dynamic::Finder);
+            }
+        }
+        if let Some(what) = sites::of_call(call) {
+            self.site(call, what);
         }
         match &*call.func {
             Expr::Name(name) => {
@@ -143,22 +157,31 @@ impl<'a> Collector<'a> {
         if self.is_sys(receiver, "path") && PATH_CHANGES.contains(&method) {
             let line = self.lines.at(call.start());
             self.out.symbols.changes_path.get_or_insert(line);
+            self.site(call, Dynamic::SearchPath);
             self.visit_arguments(&call.arguments);
             return true;
         }
+        if let ("setdefault", true, [_, value]) = (method, is_environ(receiver), &*call.arguments.args) {
+            self.settings("", value);
+        }
         if self.is_sys(receiver, "meta_path") && matches!(method, "append" | "insert" | "extend") {
             self.out.symbols.installs_finder = true;
+            self.site(call, Dynamic::Finder);
         }
         if self.is_sys(receiver, "modules") {
             match (method, call.arguments.args.first()) {
                 ("setdefault", Some(key)) => self.registered(key),
-                ("update" | "setdefault", _) => self.out.symbols.open_submodules = true,
+                ("update" | "setdefault", _) => {
+                    self.out.symbols.open_submodules = true;
+                    self.site(call, Dynamic::Registers(None));
+                }
                 ("get", Some(key)) if is_name(key, "__name__") => self.opaque(Opaque::ReplacesItself),
                 _ => {}
             }
         }
         if is_name(receiver, "__path__") {
             self.out.symbols.open_submodules = true;
+            self.site(call, Dynamic::ExtendsPath);
         }
         if HARMLESS.contains(&method) && is_namespace(receiver, true) {
             self.visit_arguments(&call.arguments);
@@ -184,13 +207,16 @@ impl<'a> Collector<'a> {
             Expr::Subscript(subscript) if self.is_sys(&subscript.value, "path") => {
                 let line = self.lines.at(target.start());
                 self.out.symbols.changes_path.get_or_insert(line);
+                self.site(target, Dynamic::SearchPath);
             }
             Expr::Attribute(_) if self.is_sys(target, "path") => {
                 let line = self.lines.at(target.start());
                 self.out.symbols.changes_path.get_or_insert(line);
+                self.site(target, Dynamic::SearchPath);
             }
             Expr::Attribute(attribute) if attribute.attr.as_str() == "__path__" => {
                 self.out.symbols.open_submodules = true;
+                self.site(target, Dynamic::ExtendsPath);
             }
             Expr::Attribute(attribute) => {
                 if let Expr::Name(local) = &*attribute.value {
@@ -208,22 +234,72 @@ impl<'a> Collector<'a> {
         match key {
             Expr::StringLiteral(literal) => {
                 self.registers.insert(literal.value.to_str());
+                self.site(key, Dynamic::Registers(Some(literal.value.to_str().into())));
             }
-            _ if is_name(key, "__name__") => self.opaque(Opaque::ReplacesItself),
+            _ if is_name(key, "__name__") => {
+                self.opaque(Opaque::ReplacesItself);
+                self.site(key, Dynamic::ReplacesItself);
+            }
             _ => {
+                self.site(key, Dynamic::Registers(None));
                 self.out.symbols.open_submodules = true;
                 self.out.symbols.writes_modules = true;
             }
         }
     }
 
+    /// Names of modules in a setting.
+    pub(super) fn settings(&mut self, setting: &str, value: &'a Expr) {
+        for text in sites::dotted(setting, value) {
+            self.site(value, Dynamic::Dotted(text.into()));
+        }
+    }
+
+    pub(super) fn site(&mut self, at: impl Ranged, what: Dynamic) {
+        if self.kind != ImportKind::TypeChecking {
+            let line = self.lines.at(at.start());
+            self.out.sites.push(Site { line, what });
+        }
+    }
+
+    /// A path beside the code, or what a call opens there; true where nothing else lies below.
+    fn data(&mut self, expr: &'a Expr) -> bool {
+        let opened = expr.as_call_expr().and_then(|call| data::opened(call, &self.folders));
+        let is_opened = opened.is_some();
+        let named = || matches!(expr, Expr::Call(_) | Expr::BinOp(_)).then(|| data::path_of(expr, &self.folders))?;
+        let Some(path) = opened.or_else(named).filter(|path| !path.parts.is_empty()) else {
+            // `__file__ + ".d/" + name` is the beginning of a name, and no path.
+            let added = expr.as_bin_op_expr().filter(|sum| sum.op == ast::Operator::Add);
+            let begun = added.filter(|sum| data::path_of(&sum.left, &self.folders).is_some());
+            if let Some(sum) = begun {
+                self.visit_expr(&sum.right);
+            }
+            return begun.is_some();
+        };
+        if let (Base::Package(package), ImportKind::Unconditional | ImportKind::Deferred | ImportKind::Guarded) =
+            (&path.base, self.kind)
+        {
+            // importlib.resources and pkgutil import it.
+            self.import(expr, ImportKind::Dynamic, package.clone(), Names::Module);
+        }
+        let line = self.lines.at(expr.start());
+        let certain = is_opened && self.in_module() && self.is_certain();
+        self.out.data.push(DataSite { line, path, certain });
+        !is_opened
+    }
+
     fn import_call(&mut self, call: &'a ast::ExprCall) {
         let kind = if self.kind == ImportKind::TypeChecking { ImportKind::TypeChecking } else { ImportKind::Dynamic };
         match call.arguments.find_argument_value("name", 0).and_then(asked) {
             Some(module) => self.import(call, kind, module, Names::Module),
-            None => self.out.computed.push(self.lines.at(call.start())),
+            None => self.site(call, Dynamic::Import),
         }
     }
+}
+
+/// `os.environ`
+pub(super) fn is_environ(expr: &Expr) -> bool {
+    is_name(expr, "environ") || expr.as_attribute_expr().is_some_and(|attribute| attribute.attr.as_str() == "environ")
 }
 
 /// `globals()`, and in module scope `vars()` and `locals()`.

@@ -79,9 +79,21 @@ impl ModuleGraph {
         self.reach = vec![unreached; self.modules.len()];
         let mut known = vec![false; self.modules.len()];
         let mut queues: [VecDeque<(ModuleId, u32, Option<Step>)>; 3] = Default::default();
-        queues[0].extend(roots.iter().map(|root| (*root, 0, None)));
+        // What tests of the application import, scripts and names alike, comes after what it imports itself: the way that is
+        // told is the application's own where there is one.
+        let mut tested: Vec<(ModuleId, u32, Option<Step>)> = Vec::new();
+        for (at, root) in roots.iter().enumerate() {
+            if at == 0 { queues[0].push_back((*root, 0, None)) } else { tested.push((*root, 0, None)) }
+        }
         for (at, strength) in [Reach::Sure, Reach::Possible, Reach::Guarded].into_iter().enumerate() {
-            while let Some((id, distance, via)) = queues[at].pop_front() {
+            loop {
+                let Some((id, distance, via)) = queues[at].pop_front() else {
+                    queues[0].extend(tested.drain(..));
+                    if queues[at].is_empty() {
+                        break;
+                    }
+                    continue;
+                };
                 if std::mem::replace(&mut known[id.index()], true) {
                     continue;
                 }
@@ -91,17 +103,19 @@ impl ModuleGraph {
                     if import.kind == ImportKind::TypeChecking {
                         continue;
                     }
-                    let queue = &mut queues[self.import_reach(import) as usize];
+                    let reach = self.import_reach(import) as usize;
                     let Target::Module(target) = import.target else { continue };
                     let step = |imported| Step { importer: id, imported, line: import.line, kind: import.kind };
+                    let is_tested = id == ModuleId::MAIN && import.line == 0 && import.kind == ImportKind::Dynamic;
+                    let mut push = |step| if is_tested { tested.push(step) } else { queues[reach].push_back(step) };
                     for module in std::iter::once(target).chain(import.submodules.iter().copied()) {
-                        queue.push_back((module, distance + 1, Some(step(module))));
+                        push((module, distance + 1, Some(step(module))));
                     }
                     // Importing `a.b` runs `a` first.
                     let mut name = self.module(target).name.parent();
                     while let Some(parent) = name {
                         if let Some(parent) = self.find(parent.as_str()) {
-                            queue.push_back((parent, distance + 1, Some(step(parent))));
+                            push((parent, distance + 1, Some(step(parent))));
                         }
                         name = parent.parent();
                     }

@@ -14,12 +14,14 @@ use super::syntax::{self, Syntax};
 use crate::cache::stamped::{Stamp, Stamped};
 
 /// Other readers, other answers.
-const CODE: [&str; 7] = [
+const CODE: [&str; 9] = [
     include_str!("collect.rs"),
     include_str!("condition.rs"),
+    include_str!("data.rs"),
     include_str!("elsewhere.rs"),
     include_str!("probe.rs"),
     include_str!("read.rs"),
+    include_str!("sites.rs"),
     include_str!("source.rs"),
     include_str!("syntax.rs"),
 ];

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::ask::Observed;
 use super::collect::Collector;
 use super::condition::Target;
+use super::data::DataSite;
+use super::sites::Site;
 use super::source::{Lines, Uninspectable};
 
 /// When an import takes place.
@@ -180,8 +182,9 @@ pub(super) struct Syntax {
     pub imports: Vec<RawImport>,
     pub symbols: Symbols,
     pub probe: Option<Probe>,
-    /// Lines of imports whose module is computed.
-    pub computed: Vec<u32>,
+    /// Where it finds modules in another way than by an import statement.
+    pub sites: Vec<Site>,
+    pub data: Vec<DataSite>,
 }
 
 /// Reads `text`; `main` says whether it runs as `__main__`.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::condition::Target;
+use super::data::Base;
 use super::syntax::{self, Asked, Names, Opaque, Syntax};
 
 fn read(text: &str) -> Syntax {
@@ -57,6 +58,88 @@ if sys.version_info >= (3,):
         import d
 ";
     assert_eq!(imports(text), ["3 Guarded a", "9 Deferred c", "14 Deferred d"]);
+}
+
+#[test]
+fn data_beside_the_code() {
+    let text = "\
+import os
+from pathlib import Path
+HERE = Path(__file__).resolve().parent
+UP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+TEXT = (HERE / 'a' / 'b.txt').read_text()
+with open(os.path.join(UP, 'c/../d.json')) as file:
+    pass
+try:
+    open(HERE.joinpath('e'))
+except OSError:
+    pass
+def late():
+    return pkgutil.get_data(__name__, 'f.txt') + files('pkg').joinpath('g').read_bytes()
+open(HERE / 'h', 'w')
+computed = HERE / name
+chain = __file__ + '/i' + name
+";
+    let shown = |site: &super::data::DataSite| {
+        let path = &site.path;
+        let base = match &path.base {
+            Base::File => "file".to_owned(),
+            Base::Package(package) => format!("{package:?}"),
+        };
+        format!("{} {base} -{} {}{}", site.line, path.up, path.parts.join("/"), if site.certain { " !" } else { "" })
+    };
+    let found: Vec<String> = read(text).data.iter().map(shown).collect();
+    insta::assert_snapshot!(found.join("\n"), @r#"
+    5 file -1 a/b.txt !
+    6 file -2 d.json !
+    9 file -1 e
+    13 OwnName("") -0 f.txt
+    13 Absolute("pkg") -0 g
+    14 file -1 h
+    "#);
+    let deep = format!("x = __file__{}\n", " + '/a'".repeat(20_000));
+    assert!(read(&deep).data.len() < 40);
+}
+
+#[test]
+fn places_that_no_import_statement_shows() {
+    let text = "\
+import pkgutil, importlib, sys, os
+from importlib.metadata import entry_points
+entry_points(group='a.b')
+entry_points().get('c', [])
+entry_points()['d']
+for point in pkg_resources.iter_entry_points('e'): point.load()
+for _, name, _ in pkgutil.iter_modules(__path__): importlib.import_module(f'{x}.{name}')
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ['g'])
+INSTALLED_APPS = ['blog', 'django.contrib.admin', 'not a module', *more]
+os.environ.setdefault('SETTINGS', 'site.settings')
+os.environ['OTHER'] = 'site.other'
+sys.modules['h'] = h
+sys.modules[__name__] = h
+__path__.append('i')
+sys.meta_path.insert(0, finder)
+sys.path.append('j')
+";
+    let found: Vec<String> = read(text).sites.iter().map(|site| format!("{} {:?}", site.line, site.what)).collect();
+    insta::assert_snapshot!(found.join("\n"), @r#"
+    3 EntryPoints(Some("a.b"))
+    4 EntryPoints(Some("c"))
+    5 EntryPoints(Some("d"))
+    6 EntryPoints(Some("e"))
+    7 Walk { own: true }
+    7 Import
+    8 Lazy
+    9 Dotted("blog")
+    9 Dotted("django.contrib.admin")
+    10 Dotted("site.settings")
+    11 Dotted("site.other")
+    12 Registers(Some("h"))
+    13 ReplacesItself
+    14 ExtendsPath
+    15 Finder
+    16 SearchPath
+    "#);
 }
 
 #[test]
@@ -149,7 +232,7 @@ import_module(name)
 import_module(f'x.{y}')
 ";
     assert_eq!(imports(text), ["1 Dynamic a.b", "2 Dynamic .c", "3 Dynamic __name__.d", "4 Dynamic .e", "5 Dynamic f"]);
-    assert_eq!(read(text).computed, [6, 7]);
+    assert_eq!(read(text).sites.iter().map(|site| site.line).collect::<Vec<_>>(), [6, 7]);
 }
 
 #[test]

@@ -66,6 +66,11 @@ impl<'a> View<'a> {
         out
     }
 
+    /// Where modules find others without an import statement, or change how others are found.
+    pub fn dynamic(&self) -> String {
+        super::sites::text(self.graph, &self.places)
+    }
+
     fn distribution<'s>(
         &'s self,
         out: &mut String,
@@ -174,6 +179,7 @@ impl<'a> View<'a> {
             "schema": SCHEMA, "name": self.name, "python": self.environment.facts.version_string(),
             "modules": modules, "imports": imports, "distributions": distributions, "links": links,
             "crates": crates::json(self.crates),
+            "data": super::sites::data(self.graph, &self.places),
         });
         // Strings, numbers and lists: nothing that JSON could refuse.
         serde_json::to_string_pretty(&document).unwrap_or_default()
@@ -188,7 +194,7 @@ impl<'a> View<'a> {
             file: module.file.as_deref().map(|file| self.places.file(file)),
             reach: self.graph.reach(id),
             distance: self.graph.distance(id),
-            computed: &module.computed,
+            dynamic: super::sites::rows(&module.sites),
             searches_path: module.probe.as_ref().map(|probe| probe.line),
         }
     }
@@ -238,9 +244,9 @@ struct ModuleRow<'a> {
     file: Option<String>,
     reach: Reach,
     distance: u32,
-    /// Lines of imports whose module is computed when it runs.
-    #[serde(skip_serializing_if = "<[u32]>::is_empty")]
-    computed: &'a [u32],
+    /// Where it finds modules in another way than by an import statement.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    dynamic: Vec<super::sites::Row<'a>>,
     /// The line where it looks through `sys.path` itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     searches_path: Option<u32>,

@@ -9,6 +9,7 @@ pub mod junit;
 pub mod licenses;
 mod numbers;
 pub mod proof;
+mod sites;
 pub mod sizes;
 pub mod summary;
 pub mod why;

@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+use serde_json::json;
+
 use crate::audit::place::{Places, title};
 use crate::crates::Crates;
 use crate::environment::{Environment, Requirements};
-use crate::graph::{Chain, Lookup, ModuleGraph, ModuleId, Origin, Reach};
+use crate::graph::{Chain, ImportKind, Lookup, ModuleGraph, ModuleId, Origin, Reach, Step};
 use crate::names::DistName;
 use crate::native::Needed;
 
@@ -19,6 +22,77 @@ const SHOWN: usize = 3;
 pub struct Why {
     pub text: String,
     pub gets_in: bool,
+    /// The same for machines.
+    parts: Vec<Part>,
+}
+
+/// Version of the JSON; raised where a reader would have to change.
+const SCHEMA: u32 = 1;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Part {
+    /// What the name is taken for.
+    kind: Kind,
+    name: String,
+    gets_in: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reach: Option<Reach>,
+    /// The surest first, each from the application on.
+    chains: Vec<Vec<Row>>,
+    /// The shortest chain of `Requires-Dist` that asks for it, or the files that need one another.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    needed_by: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Kind {
+    Module,
+    Name,
+    Distribution,
+    Library,
+    File,
+    Crate,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Row {
+    /// `file:line`, or the key of the configuration.
+    place: String,
+    kind: ImportKind,
+    imports: String,
+}
+
+impl Part {
+    /// `text` has a chain a line.
+    fn of_crate(name: &str, text: &str) -> Self {
+        let needed_by = text.lines().skip(1).map(|line| line.trim().to_owned()).filter(|line| !line.is_empty());
+        Self {
+            kind: Kind::Crate,
+            name: name.to_owned(),
+            gets_in: true,
+            reach: None,
+            chains: Vec::new(),
+            needed_by: needed_by.collect(),
+        }
+    }
+}
+
+impl Why {
+    fn of(part: Part, text: String) -> Self {
+        Self { text, gets_in: part.gets_in, parts: vec![part] }
+    }
+
+    fn out(text: String) -> Self {
+        Self { text, gets_in: false, parts: Vec::new() }
+    }
+
+    /// One object; without `answers` nothing is known of the name.
+    pub fn json(&self) -> String {
+        let document = json!({ "schema": SCHEMA, "gets_in": self.gets_in, "answers": self.parts });
+        // Strings, numbers and lists: nothing that JSON could refuse.
+        serde_json::to_string_pretty(&document).unwrap_or_default()
+    }
 }
 
 pub struct Asker<'a> {
@@ -39,7 +113,8 @@ impl<'a> Asker<'a> {
         Self { crates, ..self }
     }
 
-    /// `asked` is a module, `module:name`, a distribution, or a crate of the application's own extension modules.
+    /// `asked` is a module, `module:name`, a distribution, a crate of the application's own extension modules, or a data file
+    /// as findings name it.
     pub fn why(&self, asked: &str) -> Why {
         if let Some((module, name)) = asked.split_once(':') {
             return self.name(module, name);
@@ -57,17 +132,23 @@ impl<'a> Asker<'a> {
                     module.is_some_and(|id| self.graph.chains_to_module(id) == self.graph.chains_to_origin(&origin));
                 self.distribution(&name, !same)
             }))
-            .chain((!crates.is_empty()).then_some(Why { text: crates, gets_in: true }))
+            .chain((!crates.is_empty()).then(|| Why::of(Part::of_crate(asked, &crates), crates.clone())))
             .collect();
+        if parts.is_empty()
+            && let Some(file) = self.file(asked)
+        {
+            return file;
+        }
         if parts.is_empty() {
             let text = format!(
                 "`{asked}` does not get in: no import that is reached asks for it, and no distribution that is installed is called so\n"
             );
-            return Why { text, gets_in: false };
+            return Why::out(text);
         }
         Why {
             gets_in: parts.iter().any(|part| part.gets_in),
-            text: parts.into_iter().map(|part| part.text).collect::<Vec<_>>().join("\n"),
+            text: parts.iter().map(|part| part.text.clone()).collect::<Vec<_>>().join("\n"),
+            parts: parts.into_iter().flat_map(|part| part.parts).collect(),
         }
     }
 
@@ -84,14 +165,21 @@ impl<'a> Asker<'a> {
         if chains.is_empty() {
             text.push_str("  it is where the application starts\n");
         }
-        self.chains(&mut text, &chains);
-        Why { text, gets_in: true }
+        let part = Part {
+            kind: Kind::Module,
+            name: module.name.to_string(),
+            gets_in: true,
+            reach: Some(self.graph.reach(id)),
+            chains: self.chains(&mut text, &chains),
+            needed_by: Vec::new(),
+        };
+        Why::of(part, text)
     }
 
     fn name(&self, module: &str, name: &str) -> Why {
         let Some(id) = self.graph.find(module) else {
             let text = format!("`{module}` does not get in: no import that is reached asks for it\n");
-            return Why { text, gets_in: false };
+            return Why::out(text);
         };
         let verdict = match self.graph.lookup(id, name) {
             Lookup::Bound => "has it".to_owned(),
@@ -103,8 +191,42 @@ impl<'a> Asker<'a> {
         if chains.is_empty() {
             text.push_str("  no import that is reached takes it\n");
         }
-        self.chains(&mut text, &chains);
-        Why { text, gets_in: !chains.is_empty() }
+        let part = Part {
+            kind: Kind::Name,
+            name: format!("{module}:{name}"),
+            gets_in: !chains.is_empty(),
+            reach: chains.first().map(|chain| chain.reach),
+            chains: self.chains(&mut text, &chains),
+            needed_by: Vec::new(),
+        };
+        Why::of(part, text)
+    }
+
+    /// A file or folder that some module names: the modules that do, the surest first.
+    fn file(&self, asked: &str) -> Option<Why> {
+        let is_asked = |path: &Path| self.places.file(path) == asked || path.ends_with(asked);
+        let mut named: Vec<_> = self.graph.data().iter().filter(|data| is_asked(&data.path)).collect();
+        named.sort_by_key(|data| (self.graph.reach(data.module), self.graph.why(data.module).len(), data.line));
+        let first = named.first()?;
+        let verb = if first.found { "is named by modules that get in" } else { "is named, and is not there" };
+        let mut text = format!("`{}` {verb}\n", self.places.file(&first.path));
+        let mut chains = Vec::new();
+        for data in named.iter().take(SHOWN) {
+            let chain = Chain { steps: self.graph.why(data.module), reach: self.graph.reach(data.module) };
+            chains.extend(self.chains(&mut text, std::slice::from_ref(&chain)));
+            let module = self.graph.module(data.module);
+            let place = self.places.place(data.module, data.line, module.name.as_str());
+            let _ = writeln!(text, "  {place}: names the file");
+        }
+        let part = Part {
+            kind: Kind::File,
+            name: self.places.file(&first.path),
+            gets_in: first.found,
+            reach: Some(self.graph.reach(first.module)),
+            chains,
+            needed_by: Vec::new(),
+        };
+        Some(Why::of(part, text))
     }
 
     /// A module of the same name may have shown the chains already.
@@ -115,9 +237,7 @@ impl<'a> Asker<'a> {
             Some(best) => format!("the distribution {title} gets in, {}\n", words(best.reach)),
             None => format!("no import that is reached needs the distribution {title}\n"),
         };
-        if shows_chains {
-            self.chains(&mut text, &chains);
-        }
+        let rows = if shows_chains { self.chains(&mut text, &chains) } else { Vec::new() };
         let imported: Vec<DistName> = self
             .graph
             .modules()
@@ -126,11 +246,20 @@ impl<'a> Asker<'a> {
                 Origin::Distribution(_) | Origin::Application | Origin::Stdlib | Origin::Unowned => None,
             })
             .collect();
-        if let Some(chain) = Requirements::of(self.environment).chain(&imported, name) {
-            let chain: Vec<_> = chain.iter().map(ToString::to_string).collect();
-            let _ = writeln!(text, "  required: {}", chain.join(" → "));
+        let required = Requirements::of(self.environment).chain(&imported, name).unwrap_or_default();
+        let needed_by: Vec<String> = required.iter().map(ToString::to_string).collect();
+        if !needed_by.is_empty() {
+            let _ = writeln!(text, "  required: {}", needed_by.join(" → "));
         }
-        Why { text, gets_in: !chains.is_empty() }
+        let part = Part {
+            kind: Kind::Distribution,
+            name: name.to_string(),
+            gets_in: !chains.is_empty(),
+            reach: chains.first().map(|chain| chain.reach),
+            chains: rows,
+            needed_by,
+        };
+        Why::of(part, text)
     }
 
     /// `library` is what a file asks the dynamic loader for, e.g. `libssl.so.3`.
@@ -139,18 +268,28 @@ impl<'a> Asker<'a> {
             self.graph.modules().filter_map(|(id, module)| Some((module.file.as_deref()?, id))).collect();
         let Some(chain) = needed.chain(library, |file| modules.contains_key(file.as_path())) else {
             let text = format!("`{library}` does not get in: no extension module that is reached needs it\n");
-            return Why { text, gets_in: false };
+            return Why::out(text);
         };
         let mut text = format!("the shared library `{library}` gets in\n\n");
         for (at, file) in chain.iter().enumerate() {
             let next = chain.get(at + 1).map_or_else(|| library.to_owned(), |next| self.places.file(next));
             let _ = writeln!(text, "  {} needs {next}", self.places.file(file));
         }
+        let mut parts = vec![Part {
+            kind: Kind::Library,
+            name: library.to_owned(),
+            gets_in: true,
+            reach: None,
+            chains: Vec::new(),
+            needed_by: chain.iter().map(|file| self.places.file(file)).collect(),
+        }];
         if let Some(id) = chain.first().and_then(|file| modules.get(file.as_path())) {
             text.push('\n');
-            text.push_str(&self.module(*id).text);
+            let why = self.module(*id);
+            text.push_str(&why.text);
+            parts.extend(why.parts);
         }
-        Why { text, gets_in: true }
+        Why { text, gets_in: true, parts }
     }
 
     /// Files that may need a shared library: extension modules that are reached, and whatever distributions bring.
@@ -169,18 +308,25 @@ impl<'a> Asker<'a> {
         reached.chain(recorded).filter(|path| is_native(path)).collect()
     }
 
-    fn chains(&self, text: &mut String, chains: &[Chain]) {
+    /// Writes the first few, and gives those for machines.
+    fn chains(&self, text: &mut String, chains: &[Chain]) -> Vec<Vec<Row>> {
+        let mut rows = Vec::new();
         for chain in chains.iter().take(SHOWN) {
             text.push('\n');
-            for step in &chain.steps {
-                let imported = &self.graph.module(step.imported).name;
-                let place = self.places.place(step.importer, step.line, imported.as_str());
-                let _ = writeln!(text, "  {place}: {} import of `{imported}`", step.kind.words());
+            let row = |step: &Step| {
+                let imports = self.graph.module(step.imported).name.to_string();
+                Row { place: self.places.place(step.importer, step.line, &imports), kind: step.kind, imports }
+            };
+            let chain: Vec<Row> = chain.steps.iter().map(row).collect();
+            for Row { place, kind, imports } in &chain {
+                let _ = writeln!(text, "  {place}: {} import of `{imports}`", kind.words());
             }
+            rows.push(chain);
         }
         if chains.len() > SHOWN {
             let _ = writeln!(text, "\n  and {} more distributions import it", chains.len() - SHOWN);
         }
+        rows
     }
 }
 

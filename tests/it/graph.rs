@@ -4,6 +4,7 @@ use packproof::hooks::Hooks;
 use packproof::report::graph::{Level, View};
 use packproof::report::why::Asker;
 
+use crate::audit::told;
 use crate::site::{Asking, Site};
 
 /// eggs imports ham and, perhaps, spam; ham requires salt, which nothing imports; nothing needs pepper.
@@ -70,6 +71,8 @@ fn the_graph_as_json_has_a_schema() {
     let version = environment.facts.version_string();
     insta::assert_snapshot!(json.replace(&version, "[PYTHON]"), @r#"
     {
+      "crates": [],
+      "data": [],
       "distributions": [
         {
           "name": "eggs",
@@ -124,10 +127,13 @@ fn the_graph_as_json_has_a_schema() {
       ],
       "modules": [
         {
-          "computed": [
-            4
-          ],
           "distance": 0,
+          "dynamic": [
+            {
+              "line": 4,
+              "what": "import"
+            }
+          ],
           "file": "app.py",
           "kind": "single-file",
           "name": "__main__",
@@ -148,6 +154,111 @@ fn the_graph_as_json_has_a_schema() {
       "schema": 1
     }
     "#);
+}
+
+/// Entry points, settings and data lead on as imports do.
+#[test]
+fn what_is_found_when_it_runs() {
+    let host = "from importlib.metadata import entry_points\nfor point in entry_points(group='host.plugins'):\n    point.load()\n";
+    let site = Site::new()
+        .with("host", "1.0", "", &[("host.py", host)])
+        .with("plugin", "1.0", "", &[("plugin.py", "import spice\nHot = 1\n")])
+        .with("spice", "1.0", "", &[("spice.py", "")])
+        .with("other", "1.0", "", &[("other.py", "")]);
+    let info = site.site_packages().join("plugin-1.0.dist-info/entry_points.txt");
+    Site::write(&info, "[host.plugins]\nhot = plugin:Hot\n[console_scripts]\nhot = other:main\n");
+    let app = [
+        (
+            "app.py",
+            "import host, sys\nfrom pathlib import Path\nAPPS = ['blog']\nPath(__file__).with_name('menu.txt')\nsys.modules['made'] = 1\n",
+        ),
+        ("blog/__init__.py", "from . import late\n"),
+        ("blog/late.py", "import pkgutil\npkgutil.get_data('blog', 'gone.txt')\n"),
+        ("menu.txt", ""),
+    ];
+    let (environment, graph) = site.graph(Asking::Static, &app, &Hooks::default());
+    let view = View::of("app", &environment, &graph);
+    insta::assert_snapshot!(view.dynamic(), @r"
+    found when it runs
+      app.py:3: names `blog`: `blog`
+      host.py:2: loads the entry points of `host.plugins`: `hot = plugin`
+
+    changes what is found from then on
+      app.py:5: puts `made` into `sys.modules`
+    ");
+    let asker = Asker::of(&environment, &graph);
+    let said: Vec<_> =
+        ["spice", "blog.late", "menu.txt", "blog/gone.txt", "other"].map(|name| asker.why(name).text).into();
+    insta::assert_snapshot!(said.join("\n"), @r"
+    the module `spice` (a single file, of spice 1.0) gets in, by guarded or dynamic imports alone
+
+      app.py:1: unconditional import of `host`
+      host.py:2: dynamic import of `plugin`
+      plugin.py:1: unconditional import of `spice`
+
+    the distribution spice 1.0 gets in, by guarded or dynamic imports alone
+
+    the module `blog.late` (a single file, of the application) gets in, by guarded or dynamic imports alone
+
+      app.py:3: dynamic import of `blog`
+      blog/__init__.py:1: unconditional import of `blog.late`
+
+    `menu.txt` is named by modules that get in
+
+      app.py:4: names the file
+
+    `blog/gone.txt` is named, and is not there
+
+      app.py:3: dynamic import of `blog`
+      blog/__init__.py:1: unconditional import of `blog.late`
+      blog/late.py:2: names the file
+
+    no import that is reached needs the distribution other 1.0
+    ");
+    insta::assert_snapshot!(asker.why("spice").json(), @r#"
+    {
+      "answers": [
+        {
+          "chains": [
+            [
+              {
+                "imports": "host",
+                "kind": "unconditional",
+                "place": "app.py:1"
+              },
+              {
+                "imports": "plugin",
+                "kind": "dynamic",
+                "place": "host.py:2"
+              },
+              {
+                "imports": "spice",
+                "kind": "unconditional",
+                "place": "plugin.py:1"
+              }
+            ]
+          ],
+          "gets_in": true,
+          "kind": "module",
+          "name": "spice",
+          "reach": "guarded"
+        },
+        {
+          "chains": [],
+          "gets_in": true,
+          "kind": "distribution",
+          "name": "spice",
+          "reach": "guarded"
+        }
+      ],
+      "gets_in": true,
+      "schema": 1
+    }
+    "#);
+    // A setting's import may be guarded; the application's own is not.
+    assert_eq!(told(&site.audit(&app)), [""; 0]);
+    let sure = [("app.py", "import blog\n")];
+    assert_eq!(told(&site.audit(&sure)), ["error missing-data blog/gone.txt"]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! One check a file.
 
 pub(super) mod abi;
+pub(super) mod data;
 pub(super) mod editable;
 pub(super) mod elf;
 pub(super) mod entry_point;

@@ -1,0 +1,75 @@
+//! `missing-data`: a file that code names beside itself is not there, or stays behind.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::super::{Context, Finding, Severity, Sink};
+use crate::graph::{DataFile, Origin, Reach};
+use crate::layout::Source;
+
+pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
+    let graph = context.graph;
+    for data in graph.data() {
+        let module = graph.module(data.module);
+        // Opened whenever the application runs: nothing less is certain enough. A module inside a zip file has its data there.
+        let on_disk = module.file.as_deref().is_some_and(Path::is_file);
+        let surely = data.certain && graph.reach(data.module) == Reach::Sure && module.origin != Origin::Stdlib;
+        if !data.found && surely && on_disk {
+            let message = format!("`{}` opens `{}`, which is not there", module.name, context.places.file(&data.path));
+            push(context, sink, data, Severity::Error, message, None);
+        }
+    }
+    left_behind(context, sink);
+}
+
+/// Data of the application's that no package of it holds, and that nothing includes.
+fn left_behind(context: &Context<'_>, sink: &mut Sink) {
+    let Some(native) = context.native else { return };
+    let packed: BTreeSet<&Path> = native
+        .planned
+        .layout
+        .entries
+        .values()
+        .filter_map(|entry| match &entry.source {
+            Source::File(path) | Source::Patched { path, .. } => Some(path.as_path()),
+            Source::Generated(_) | Source::Bytecode { .. } | Source::Link(_) | Source::EmptyFolder => None,
+        })
+        .collect();
+    for data in context.graph.data().iter().filter(|data| data.found) {
+        let module = context.graph.module(data.module);
+        // What only tests of the application run is not packed either.
+        let is_script = module.name.as_str() == "__main__" && data.module != crate::graph::ModuleId::MAIN;
+        let is_packed = packed.range(data.path.as_path()..).next().is_some_and(|next| next.starts_with(&data.path));
+        if module.origin != Origin::Application || is_script || is_packed {
+            continue;
+        }
+        // It may be written, or be looked for in vain.
+        let severity = if data.certain { Severity::Warning } else { Severity::Info };
+        let shown = context.places.file(&data.path);
+        let message = format!("`{}` names `{shown}`, which is not packed", module.name);
+        let pattern = if data.path.is_dir() { format!("{shown}/**") } else { shown };
+        push(context, sink, data, severity, message, Some(format!("add `{pattern}` to `[runner] include`")));
+    }
+}
+
+fn push(
+    context: &Context<'_>,
+    sink: &mut Sink,
+    data: &DataFile,
+    severity: Severity,
+    message: String,
+    cure: Option<String>,
+) {
+    let what = if data.certain { "opens it whenever it is imported" } else { "names it" };
+    sink.push(
+        context.graph.distance(data.module),
+        Finding {
+            code: "missing-data",
+            severity,
+            subject: context.places.file(&data.path),
+            message,
+            evidence: vec![context.places.in_module(data.module, data.line, what)],
+            cure,
+        },
+    );
+}
