@@ -42,7 +42,11 @@ pub(super) fn describe(wanted: &Crate) -> Result<Described, Error> {
     if !manifest.is_file() {
         return Err(Error::NoManifest { path: wanted.path.clone() });
     }
-    let locked = wanted.path.ancestors().any(|folder| folder.join("Cargo.lock").is_file());
+    // Where its lock is depends on its workspace.
+    let mut command = MetadataCommand::new();
+    command.cargo_path(compile::cargo()).manifest_path(&manifest).no_deps();
+    let workspace = command.exec().map_err(|error| failed(&wanted.path, error))?.workspace_root;
+    let locked = workspace.join("Cargo.lock").is_file();
     let mut command = MetadataCommand::new();
     command.cargo_path(compile::cargo()).manifest_path(&manifest);
     if !wanted.features.is_empty() {

@@ -7,6 +7,9 @@ use super::{ArchivePath, Digest, Error, Filter};
 
 const MAGIC: &[u8; 8] = b"pkpindx1";
 
+/// Above the permission bits.
+const CHANGED: u64 = 0o1000;
+
 /// Every list is sorted by path. No path stands twice, and every parent folder is listed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Index {
@@ -33,6 +36,8 @@ pub struct File {
     pub path: ArchivePath,
     /// Permission bits, at most `0o777`.
     pub mode: u32,
+    /// Whether it was changed for the artifact: relocated, stripped, or rid of folders of the build machine.
+    pub changed: bool,
     pub size: u64,
     pub digest: Digest,
     /// Number of the block, and where in its unpacked bytes the file begins. Both 0 for an empty file.
@@ -67,7 +72,8 @@ impl Index {
         put_varint(&mut out, self.files.len() as u64);
         for file in &self.files {
             put_name(&mut out, &numbers, &file.path);
-            for value in [u64::from(file.mode), file.size, file.block as u64, file.offset] {
+            let mode = u64::from(file.mode) | if file.changed { CHANGED } else { 0 };
+            for value in [mode, file.size, file.block as u64, file.offset] {
                 put_varint(&mut out, value);
             }
             out.extend_from_slice(file.digest.as_bytes());
@@ -100,7 +106,8 @@ impl Index {
             let (mode, size, block, offset) = (cursor.varint()?, cursor.varint()?, cursor.varint()?, cursor.varint()?);
             Ok(File {
                 path,
-                mode: u32::try_from(mode).map_err(|_| malformed("a mode is too large"))?,
+                mode: u32::try_from(mode & !CHANGED).map_err(|_| malformed("a mode is too large"))?,
+                changed: mode & CHANGED != 0,
                 size,
                 digest: cursor.digest()?,
                 block: usize::try_from(block).map_err(|_| malformed("a block's number is too large"))?,

@@ -153,13 +153,31 @@ fn packed(builder: &mut Builder, closure: &Closure) -> Result<Vec<Object>, Error
             builder.add(place.clone(), Entry { source, mode, origin: Origin::System })?;
             added.push(Object { place: place.to_string(), disk: library.file.clone(), elf: library.elf.clone() });
         }
-        let link = below(LIB, Path::new(name))?;
-        if link != place && !builder.contains(&link) {
-            let source = Source::Link(place.file_name().to_owned());
-            builder.add(link, Entry { source, mode: 0o777, origin: Origin::System })?;
+        for (link, target) in links(&library.file, name) {
+            let link = below(LIB, Path::new(&link))?;
+            if !builder.contains(&link) {
+                builder.add(link, Entry { source: Source::Link(target), mode: 0o777, origin: Origin::System })?;
+            }
         }
     }
     Ok(added)
+}
+
+/// The links from `name` to the file, each with its target: `libfoo.so.1` → `libfoo.so.1.2` → `libfoo.so.1.2.3`, as its
+/// folder has them; one that leads straight there where the name is another folder's.
+fn links(file: &Path, name: &str) -> Vec<(String, String)> {
+    const LONGEST: usize = 8;
+    let real = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut chain = Vec::new();
+    let mut at = name.to_owned();
+    while at != real {
+        let target = fs::read_link(file.with_file_name(&at)).ok().and_then(|target| target.to_str().map(str::to_owned));
+        let target =
+            target.filter(|target| !target.contains('/') && chain.len() < LONGEST).unwrap_or_else(|| real.clone());
+        chain.push((at, target.clone()));
+        at = target;
+    }
+    chain
 }
 
 fn run_path(

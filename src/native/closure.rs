@@ -44,8 +44,9 @@ pub struct Closure {
     pub from_system: BTreeMap<String, Left>,
     /// Found neither in the tree nor on the build machine → the files that need it.
     pub missing: BTreeMap<String, BTreeSet<String>>,
-    /// Names that two needs resolve to different files of the build machine.
-    pub conflicts: BTreeMap<String, BTreeSet<PathBuf>>,
+    /// Names that two needs resolve to different files of the build machine → places of files that need the one, and of those
+    /// that need another.
+    pub conflicts: BTreeMap<String, BTreeSet<String>>,
     /// Places of the files that need a packed library themselves.
     pub need_packed: BTreeSet<String>,
     /// Place → the places of the libraries that it needs, packed ones among them.
@@ -271,10 +272,15 @@ impl<'a> Linker<'a> {
         let place = self.objects[needed_by].place.clone();
         self.closure.need_packed.insert(place.clone());
         if let Some(packed) = self.closure.packed.get_mut(name) {
-            packed.needed_by.insert(place);
             if packed.file != file {
-                self.closure.conflicts.entry(name.to_owned()).or_default().extend([packed.file.clone(), file]);
+                let first = packed.needed_by.iter().next().cloned();
+                self.closure
+                    .conflicts
+                    .entry(name.to_owned())
+                    .or_default()
+                    .extend(first.into_iter().chain([place.clone()]));
             }
+            packed.needed_by.insert(place);
             return None;
         }
         // It may have been packed under another name.

@@ -91,6 +91,7 @@ fn fill(
     let files = survey.files.iter().zip(&plan.places).map(|(file, (block, offset))| File {
         path: file.path.clone(),
         mode: file.mode,
+        changed: file.changed,
         size: file.size,
         digest: Digest::truncate(file.hash),
         block: *block,

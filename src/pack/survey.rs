@@ -31,6 +31,8 @@ pub(super) struct Surveyed<'a> {
     pub(super) kind: Kind,
     /// Where it sorts within its kind: bytecode right after its source.
     pub(super) beside: &'a ArchivePath,
+    /// Not as it is on the disk.
+    pub(super) changed: bool,
     content: Content<'a>,
     stripped: bool,
 }
@@ -146,7 +148,10 @@ fn look<'a>(
 ) -> Result<Surveyed<'a>, Error> {
     let bytes = content.read()?;
     let stripped = is_elf(&bytes) && is_stripped(&entry.origin, wanted);
+    let before = bytes.len();
     let bytes = if stripped { strip(bytes) } else { bytes };
+    // Stripping only ever takes away.
+    let changed = bytes.len() != before || matches!(entry.source, Source::Patched { .. });
     let beside = match &entry.source {
         Source::Bytecode { of } => of,
         _ => path,
@@ -158,6 +163,7 @@ fn look<'a>(
         hash: blake3::hash(&bytes),
         kind: kind(path, &bytes),
         beside,
+        changed,
         content,
         stripped,
     })

@@ -36,16 +36,19 @@ fn write(manifest: &Manifest, index: &Index, f: &mut String) -> std::fmt::Result
     )?;
     writeln!(f, "made by   packproof {}, format {}", manifest.packproof, manifest.format)?;
     writeln!(f)?;
-    let folders = index.folders.iter().map(|folder| (folder.as_str(), "drwxr-xr-x".to_owned(), 0, None));
-    let files = index.files.iter().map(|file| (file.path.as_str(), mode(file.mode), file.size, None));
-    let links =
-        index.links.iter().map(|link| (link.path.as_str(), "lrwxrwxrwx".to_owned(), 0, Some(link.target.as_str())));
+    let folders = index.folders.iter().map(|folder| (folder.as_str(), "drwxr-xr-x".to_owned(), 0, None, false));
+    let files = index.files.iter().map(|file| (file.path.as_str(), mode(file.mode), file.size, None, file.changed));
+    let links = index
+        .links
+        .iter()
+        .map(|link| (link.path.as_str(), "lrwxrwxrwx".to_owned(), 0, Some(link.target.as_str()), false));
     let mut entries: Vec<_> = folders.chain(files).chain(links).collect();
     entries.sort();
-    for (path, mode, size, target) in entries {
+    for (path, mode, size, target, changed) in entries {
         write!(f, "{mode} {size:>10} {path}")?;
         match target {
             Some(target) => writeln!(f, " -> {target}")?,
+            None if changed => writeln!(f, "  (changed)")?,
             None => writeln!(f)?,
         }
     }
@@ -76,6 +79,8 @@ pub fn json(manifest: &Manifest, index: &Index) -> String {
         mode: String,
         size: u64,
         digest: String,
+        /// For the artifact: relocated, stripped, or rid of folders of the build machine.
+        changed: bool,
     }
     #[derive(Serialize)]
     struct Link<'a> {
@@ -93,6 +98,7 @@ pub fn json(manifest: &Manifest, index: &Index) -> String {
                 mode: format!("{:04o}", file.mode),
                 size: file.size,
                 digest: file.digest.to_string(),
+                changed: file.changed,
             })
             .collect(),
         links: index.links.iter().map(|link| Link { path: link.path.as_str(), target: &link.target }).collect(),

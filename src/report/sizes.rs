@@ -196,6 +196,7 @@ mod tests {
         let file = |path: &str, size, offset| File {
             path: ArchivePath::new(path).unwrap(),
             mode: 0o644,
+            changed: false,
             size,
             digest: Digest::of(b""),
             block: 0,

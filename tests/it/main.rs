@@ -21,5 +21,6 @@ mod reproducible;
 mod site;
 mod support;
 mod survival;
+mod tree;
 mod unpackaged;
 mod wheels;

@@ -170,7 +170,7 @@ fn conflicts(context: &Context<'_>, native: &Native<'_>, sink: &mut Sink) {
             },
         );
     }
-    for (name, files) in &facts.closure.conflicts {
+    for (name, places) in &facts.closure.conflicts {
         sink.push(
             FAR,
             Finding {
@@ -178,10 +178,10 @@ fn conflicts(context: &Context<'_>, native: &Native<'_>, sink: &mut Sink) {
                 severity: Severity::Warning,
                 subject: name.clone(),
                 message: format!("`{name}` is another file for one part of the application than for another"),
-                evidence: files
+                evidence: places
                     .iter()
-                    .filter_map(|file| file.file_name())
-                    .map(|file| Evidence { file: None, line: None, text: format!("`{}`", file.display()) })
+                    .take(NAMED)
+                    .map(|place| evidence(context, native, place, "its run path leads to one of them"))
                     .collect(),
                 cure: Some(
                     "the artifact holds one of them; mend the run paths of what was built from source".to_owned(),

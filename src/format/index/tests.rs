@@ -15,6 +15,7 @@ fn sample() -> Index {
     let file = |name: &str, size, block, offset| File {
         path: path(name),
         mode: 0o644,
+        changed: block == 1,
         size,
         digest: Digest::of(name.as_bytes()),
         block,
