@@ -10,7 +10,7 @@ pub struct PeFile {
     pub machine: String,
     /// Its own name in the export table.
     pub name: Option<String>,
-    /// In order, as written: case does not count.
+    /// Sorted, as written: case does not count.
     pub imports: Vec<String>,
 }
 

@@ -64,7 +64,7 @@ impl World {
             let file = self.site.join(path);
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(file, text).unwrap();
-            record += &format!("{path},,\n");
+            record.extend([path, ",,\n"]);
         }
         fs::write(self.site.join(&info).join("RECORD"), record).unwrap();
     }
@@ -153,7 +153,7 @@ fn libraries_of_wheels_stay_and_links_and_conflicts_are_kept() {
     let planned = &plan.planned;
     let entry = |path: &str| {
         let found = planned.layout.entries.iter().find(|(place, _)| place.as_str().ends_with(path));
-        found.map(|(_, entry)| &entry.source).unwrap_or_else(|| panic!("{path}"))
+        found.map_or_else(|| panic!("{path}"), |(_, entry)| &entry.source)
     };
     assert_eq!(entry("first.libs/libz.so.1"), &Source::File(own));
     let edges = planned.native.closure.edges.iter().find(|(place, _)| place.ends_with("/first.so")).unwrap().1;

@@ -192,3 +192,100 @@ fn what_cannot_be_audited_is_said() {
     assert!(run(&["audit", "--wheels", "none", "--platform", "win_amd64"]).contains("cannot read the folder"));
     assert!(run(&["audit", "--wheels", "empty"]).contains("--platform <TAG>"));
 }
+
+/// What two readers in Python, made by others, say of every native file in the wheels of a folder.
+const READERS: &str = r#"
+import io, json, sys, zipfile
+import macholib.MachO, macholib.mach_o as kinds, pefile
+from macholib.ptypes import sizeof
+
+MACHINES = {16777228: "arm64", 16777223: "x86_64", 7: "i386"}
+
+def text(data):
+    return data.rstrip(b"\0").decode()
+
+def mach(data, scratch):
+    with open(scratch, "wb") as file:
+        file.write(data)
+    slices = []
+    for header in macholib.MachO.MachO(scratch).headers:
+        it = {"machine": MACHINES[header.header.cputype], "install_name": None, "libraries": [], "rpaths": [], "minimum_os": None}
+        for load, command, rest in header.commands:
+            kind = load.cmd
+            if kind == kinds.LC_ID_DYLIB:
+                it["install_name"] = text(rest[command.name - sizeof(type(load)) - sizeof(type(command)):])
+            elif kind in (kinds.LC_LOAD_DYLIB, kinds.LC_LOAD_WEAK_DYLIB, kinds.LC_REEXPORT_DYLIB, kinds.LC_LOAD_UPWARD_DYLIB):
+                it["libraries"].append(text(rest[command.name - sizeof(type(load)) - sizeof(type(command)):]))
+            elif kind == kinds.LC_RPATH:
+                it["rpaths"].append(text(rest[command.path - sizeof(type(load)) - sizeof(type(command)):]))
+            elif kind == kinds.LC_BUILD_VERSION:
+                it["minimum_os"] = [command.minos >> 16, command.minos >> 8 & 255]
+            elif kind == kinds.LC_VERSION_MIN_MACOSX:
+                it["minimum_os"] = [command.version >> 16, command.version >> 8 & 255]
+        slices.append(it)
+    return slices
+
+def pe(data):
+    file = pefile.PE(data=data)
+    machine = {0x8664: "amd64", 0xaa64: "arm64", 0x14c: "x86"}[file.FILE_HEADER.Machine]
+    return {"machine": machine, "imports": sorted({entry.dll.decode() for entry in getattr(file, "DIRECTORY_ENTRY_IMPORT", [])})}
+
+found = {}
+for name in sys.argv[2:]:
+    with zipfile.ZipFile(name) as wheel:
+        for path in wheel.namelist():
+            data = wheel.read(path)
+            if data[:4] in (b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"\xce\xfa\xed\xfe"):
+                found[path] = mach(data, sys.argv[1])
+            elif data[:2] == b"MZ":
+                found[path] = pe(data)
+print(json.dumps(found))
+"#;
+
+#[test]
+fn facts_are_what_other_readers_say() {
+    use packproof::wheels::{NativeFile, read};
+    let context = TestContext::new();
+    let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).join("readers");
+    if !venv.join("complete").exists() {
+        let _ = fs::remove_dir_all(&venv);
+        let run = |command: &mut Command| {
+            let output = command.output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        };
+        run(Command::new(&crate::support::python().executable).args(["-m", "venv"]).arg(&venv));
+        let readers = ["macholib==1.16.3", "altgraph==0.17.4", "pefile==2024.8.26"];
+        run(Command::new(venv.join("bin/python")).args(["-m", "pip", "install", "-q", "--no-deps"]).args(readers));
+        fs::write(venv.join("complete"), "").unwrap();
+    }
+    for (platform, least) in [("macosx_14_0_arm64", 15), ("win_amd64", 5)] {
+        let house = houses().join(platform);
+        let (wheels, broken) = read::read(&house).unwrap();
+        assert!(broken.is_empty());
+        let mut ours = serde_json::Map::new();
+        for (path, file) in wheels.iter().flat_map(|wheel| &wheel.native) {
+            let value = match file {
+                NativeFile::Mach(file) => file
+                    .slices
+                    .iter()
+                    .map(|slice| {
+                        serde_json::json!({
+                            "machine": slice.machine, "install_name": slice.install_name, "libraries": slice.libraries,
+                            "rpaths": slice.rpaths, "minimum_os": slice.minimum_os,
+                        })
+                    })
+                    .collect(),
+                NativeFile::Pe(file) => serde_json::json!({ "machine": file.machine, "imports": file.imports }),
+                NativeFile::Elf(_) => panic!("{path}"),
+            };
+            ours.insert(path.clone(), value);
+        }
+        let mut command = Command::new(venv.join("bin/python"));
+        command.args(["-c", READERS]).arg(context.at("scratch"));
+        let output = command.args(wheels.iter().map(|wheel| house.join(&wheel.file_name))).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let theirs: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(ours.len() >= least, "{}", ours.len());
+        assert_eq!(Value::Object(ours), theirs);
+    }
+}
