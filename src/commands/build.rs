@@ -44,9 +44,9 @@ pub(crate) fn run(arguments: &cli::Build, printer: Printer, progress: &dyn Progr
         let mut wanted = pipeline::proof_plan(&project, &plan.planned, &staging.artifact, &tool);
         wanted.limits.require_isolation = arguments.proof.require_isolation;
         // Before anything is packed, as the artifact carries it.
-        let expected = project.times.take("unpackaged", || verify::expect(&wanted, progress))?;
-        spec.stored = Record::of(&wanted, &expected)?.entries()?;
-        Some((wanted, expected))
+        let unpackaged = project.times.take("unpackaged", || verify::expect(&wanted, progress))?;
+        spec.stored = Record::of(&wanted, &unpackaged.expected)?.entries()?;
+        Some((wanted, unpackaged))
     };
     if let (Some(file), Some(sbom)) = (&arguments.sbom, &spec.sbom) {
         fs::write(file, sbom)?;
@@ -56,8 +56,8 @@ pub(crate) fn run(arguments: &cli::Build, printer: Printer, progress: &dyn Progr
 
     let proof = match &to_prove {
         None => None,
-        Some((wanted, expected)) => {
-            Some(project.times.take("proof", || verify::prove_against(wanted, expected, progress))?)
+        Some((wanted, unpackaged)) => {
+            Some(project.times.take("proof", || verify::prove_against(wanted, unpackaged, progress))?)
         }
     };
     if let Some(proof) = &proof {

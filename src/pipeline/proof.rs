@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::Project;
 use crate::cache;
 use crate::config::{Entry, EnvironmentSource};
+use crate::environment::Distribution;
 use crate::graph::{self, Edge, Module, Names};
 use crate::layout::{self, Planned, Source};
 use crate::native::Why;
@@ -42,12 +43,35 @@ pub fn proof_plan(project: &Project, planned: &Planned, artifact: &Path, tool: &
             .iter()
             .map(|settings| StartProbe { settings: settings.clone(), unpackaged: unpackaged(&config.runner.entry) })
             .collect(),
+        as_it_is: config.starts.is_empty().then(|| StartProbe::as_it_is(unpackaged(&config.runner.entry))),
+        files: files(planned),
         distributions: distributions.collect(),
         libraries: libraries(planned),
         inputs: inputs(project),
         limits: Limits::default(),
         scratch: None,
     }
+}
+
+/// Those of the application's files that are packed as they are.
+fn files(planned: &Planned) -> BTreeMap<String, PathBuf> {
+    let own = planned.layout.entries.iter().filter(|(_, entry)| entry.origin == layout::Origin::Application);
+    let plain = own.filter_map(|(place, entry)| match &entry.source {
+        Source::File(source) => Some((place.to_string(), source.clone())),
+        Source::Patched { .. }
+        | Source::Generated(_)
+        | Source::Bytecode { .. }
+        | Source::Link(_)
+        | Source::EmptyFolder => None,
+    });
+    plain.filter(|(_, source)| !is_native(source)).collect()
+}
+
+/// Native code may be stripped and relocated.
+fn is_native(file: &Path) -> bool {
+    let mut start = [0; 4];
+    fs_err::File::open(file).and_then(|mut file| std::io::Read::read_exact(&mut file, &mut start)).is_ok()
+        && start == *b"\x7fELF"
 }
 
 fn libraries(planned: &Planned) -> verify::Libraries {
@@ -74,7 +98,8 @@ fn libraries(planned: &Planned) -> verify::Libraries {
     verify::Libraries { packed: packed.flatten().collect(), stated, changed }
 }
 
-/// pytest is brought along from the environment, with what it requires there; the artifact need not hold it.
+/// pytest is brought along from the environment, with its plugins and what these require there; the artifact need not
+/// hold it.
 fn pytest(project: &Project) -> Option<Pytest> {
     use pep508_rs::{Requirement, VerbatimUrl};
     let paths = project.config.smoke.pytest.clone();
@@ -82,7 +107,9 @@ fn pytest(project: &Project) -> Option<Pytest> {
         return None;
     }
     let environment = &project.environment;
-    let mut wanted = vec!["pytest".to_owned()];
+    let is_plugin = |dist: &&Distribution| dist.entry_points.iter().any(|point| point.group == "pytest11");
+    let plugins = environment.distributions.iter().filter(is_plugin).map(|dist| dist.name.to_string());
+    let mut wanted: Vec<String> = std::iter::once("pytest".to_owned()).chain(plugins).collect();
     let mut known = BTreeSet::new();
     let mut files = Vec::new();
     while let Some(name) = wanted.pop() {
@@ -162,6 +189,14 @@ fn key(project: &Project, planned: &Planned, world: &World, artifact: &Path) -> 
     let left_out: BTreeSet<&str> = planned.left_out.iter().map(|left| left.what.as_str()).collect();
     part(&serde_json::to_vec(&imports(project, &left_out)).ok()?);
     part(&serde_json::to_vec(&project.environment.facts).ok()?);
+    // Scripts and tests may lie anywhere.
+    for script in project.config.smoke.scripts.iter().chain(&project.config.smoke.pytest) {
+        for file in walkdir::WalkDir::new(script).sort_by_file_name().into_iter().flatten() {
+            part(file.path().as_os_str().as_encoded_bytes());
+            part(&metadata(file.path()).filter(|_| file.file_type().is_file()).unwrap_or_default());
+        }
+    }
+    part(format!("{:?} {:?}", project.config.starts, project.config.runner.entry).as_bytes());
     part(world.root.as_os_str().as_encoded_bytes());
     for (path, entry) in &planned.layout.entries {
         let (Source::File(source) | Source::Patched { path: source, .. }) = &entry.source else { continue };

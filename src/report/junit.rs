@@ -16,12 +16,16 @@ pub fn render(proof: &Proof) -> String {
     let seconds = &proof.run.seconds;
     stage(format!("imports: {} modules", proof.imports.checked), IMPORTS, seconds.get("imports"));
     if !proof.scripts.is_empty() {
-        stage(format!("smoke scripts: {}", proof.scripts.len()), &[Kind::Script], seconds.get("scripts"));
+        stage(format!("smoke scripts: {}", proof.scripts.len()), &[Kind::Script], None);
     }
     match proof.start {
         Start::NotConfigured => {}
-        Start::Passed | Start::Failed => {
-            stage(format!("start probes: {}", proof.probes.len()), &[Kind::Start], seconds.get("start"));
+        Start::Passed | Start::Failed | Start::AsItIs => {
+            stage(
+                format!("start probes: {}", proof.probes.len()),
+                &[Kind::Start],
+                seconds.get("scripts and starts, beyond the imports"),
+            );
         }
     }
     stage("nothing comes from outside".to_owned(), ESCAPES, None);
@@ -81,6 +85,7 @@ const IMPORTS: &[Kind] = &[
     Kind::Distribution,
     Kind::Record,
     Kind::EntryPoints,
+    Kind::File,
 ];
 
 const ESCAPES: &[Kind] =

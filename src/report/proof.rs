@@ -35,6 +35,7 @@ pub fn line(proof: &Proof) -> String {
     match proof.start {
         Start::NotConfigured => parts.push("start not tried (no [start])".to_owned()),
         Start::Failed => parts.push("start failed".to_owned()),
+        Start::AsItIs => parts.push(format!("started as it is: {} in both; no [start]", as_it_is(proof))),
         Start::Passed if proof.probes.len() > 1 => parts.push(format!("{} starts", proof.probes.len())),
         Start::Passed => parts.push("started and stopped".to_owned()),
     }
@@ -81,6 +82,7 @@ fn write(proof: &Proof, f: &mut String) -> std::fmt::Result {
         }
         Start::NotConfigured => writeln!(f, "  start      not tried: its helpers need the environment")?,
         Start::Failed => writeln!(f, "  start      failed")?,
+        Start::AsItIs => writeln!(f, "  start      as it is, since there is no [start]: {} in both", as_it_is(proof))?,
         Start::Passed => writeln!(
             f,
             "  start      ready {}; unpackaged {}",
@@ -106,6 +108,11 @@ fn write(proof: &Proof, f: &mut String) -> std::fmt::Result {
         writeln!(f, "             {note}")?;
     }
     Ok(())
+}
+
+/// What an application does that nothing is said of.
+fn as_it_is(proof: &Proof) -> &str {
+    proof.probes.first().map_or("", |probe| probe.artifact.as_str())
 }
 
 fn write_difference(difference: &Difference, f: &mut String) -> std::fmt::Result {
@@ -163,6 +170,7 @@ pub(super) fn what(kind: Kind) -> &'static str {
         Kind::ChildEnvironment => "is seen otherwise by child processes",
         Kind::Tree => "does not stay as it was packed",
         Kind::Leftover => "is left behind",
+        Kind::File => "is not packed as it is",
         Kind::Isolation => "is not what was asked for",
     }
 }

@@ -33,7 +33,7 @@ fn write(proof: &Proof, f: &mut String) -> std::fmt::Result {
     }
     match proof.start {
         Start::NotConfigured => writeln!(f, "| start | not tried |")?,
-        Start::Passed | Start::Failed => {
+        Start::Passed | Start::Failed | Start::AsItIs => {
             for probe in &proof.probes {
                 writeln!(
                     f,

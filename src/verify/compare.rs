@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::asserted;
 use super::expected::Expected;
+use super::leftover;
 use super::observe::{IS_LOADED, LOADED, Observations};
 use super::plan::ImportCheck;
-use super::proof::{Difference, Imports, Kind};
+use super::proof::{Difference, Imports, Kind, LeftOut};
 
 /// The text of [`super::outcome::Outcome`] for an import that gave everything.
 const GOOD: &str = "imports";
@@ -22,6 +23,7 @@ pub(super) fn compare(
     let mut comparison = Comparison { expected, artifact, checks, changed, blamed: BTreeSet::new(), found: Vec::new() };
     let imports = comparison.imports(checks);
     comparison.unfinished();
+    comparison.together();
     comparison.own_modules();
     comparison.asserted();
     comparison.contents();
@@ -72,7 +74,10 @@ impl Comparison<'_> {
                 counts.same += 1;
                 let value = self.artifact.facts.get(&Kind::Import).and_then(|facts| facts.get(&subject));
                 counts.fail_alike += usize::from(value.is_some_and(|value| value != GOOD));
-                counts.lost_alike += usize::from(self.artifact.output.contains_key(&subject));
+                if let Some(how) = value.filter(|_| self.artifact.output.contains_key(&subject)) {
+                    counts.lost_alike += 1;
+                    counts.ended.push(LeftOut { module: subject, reason: format!("{how}, in both") });
+                }
                 continue;
             };
             self.blamed.insert(subject);
@@ -151,6 +156,21 @@ impl Comparison<'_> {
     fn asserted(&mut self) {
         let violations = asserted::violations(self.checks, self.expected, self.artifact);
         self.found.extend(violations.into_iter().filter(|found| !self.blamed.contains(&found.subject)));
+    }
+
+    /// Imports during which a process of many ended, though each alone does not end one.
+    fn together(&mut self) {
+        let none = BTreeMap::new();
+        let artifact = self.artifact.facts.get(&Kind::NoResult).unwrap_or(&none);
+        let known: BTreeSet<&String> = self.expected.subjects(Kind::NoResult).chain(artifact.keys()).collect();
+        let subjects: Vec<String> = known.into_iter().filter(|subject| *subject != LOADED).cloned().collect();
+        for subject in subjects {
+            let value = |value: Option<&String>| value.map_or_else(|| "imports".to_owned(), ToOwned::to_owned);
+            let (before, after) = (value(self.expected.get(Kind::NoResult, &subject)), value(artifact.get(&subject)));
+            if before != after && !self.expected.is_unstable(Kind::NoResult, &subject) {
+                self.push(Kind::NoResult, &subject, before, after, "a process of many imports");
+            }
+        }
     }
 
     /// What a plugin's loader that forgives its absence, and computes its name, does not find in the artifact.
@@ -237,7 +257,9 @@ impl Comparison<'_> {
     /// What the artifact alone leaves behind.
     fn leftovers(&mut self) {
         let Some(left) = self.artifact.facts.get(&Kind::Leftover) else { return };
-        for subject in left.keys().filter(|subject| self.expected.get(Kind::Leftover, subject).is_none()) {
+        let known: Vec<&String> = self.expected.all_subjects(Kind::Leftover).collect();
+        let is_known = |subject: &&String| known.iter().any(|known| leftover::is_alike(known, subject));
+        for subject in left.keys().filter(|subject| !is_known(subject)) {
             let (before, after) = ("leaves nothing there".to_owned(), "left behind".to_owned());
             self.push(Kind::Leftover, subject, before, after, "imports");
         }

@@ -9,7 +9,7 @@ use super::expected::Expected;
 use super::outcome::Inventory;
 use super::plan::Libraries;
 use super::proof::{Difference, Escape, Kind};
-use super::sandbox::is_system;
+use super::sandbox::{Seen, is_system};
 use crate::native::{Needed, Policy};
 
 /// What the artifact's own folders are.
@@ -89,6 +89,42 @@ pub(super) fn check(inventories: &[Inventory], bounds: &Bounds<'_>, expected: &E
     escape.unlisted = system.iter().filter(|path| policy.left_to_system(file_name(path)).is_none()).cloned().collect();
     escape.system_libraries = system.into_iter().collect();
     (escape, found.differences)
+}
+
+/// What the processes of a start had mapped, open and running when they were looked at: what is wrong with it, and
+/// what of the system is among it.
+pub(super) fn look_at(name: &str, seen: &Seen, bounds: &Bounds<'_>) -> (Vec<Difference>, Seen) {
+    /// Fresh in the sandbox, or nobody's file.
+    const FRESH: [&str; 9] =
+        ["/dev/", "/tmp/", "/var/tmp/", "/run/", "/proc/", "/sys/", "/memfd:", "/SYSV", "/anon_hugepage"];
+    let policy = Policy::built_in();
+    let mut found = Found::default();
+    let mut system = Seen::default();
+    let who = format!("[start] {name}");
+    // A folder to meet helpers in lies there as well.
+    let run = bounds.scratch.parent().unwrap_or(bounds.scratch);
+    let mut look = |kind: Kind, paths: &BTreeSet<String>, system: &mut BTreeSet<String>| {
+        for file in paths {
+            let path = Path::new(file.strip_suffix(" (deleted)").unwrap_or(file));
+            if path.starts_with(run) {
+                continue;
+            }
+            if bounds.is_hidden(path) {
+                found.push(kind, file, &who, "lies in the environment", "in use, though it is not the artifact's");
+            } else if kind == Kind::Escape && bounds.libraries.packed.contains(file_name(file)) {
+                let other = format!("`{file}`, in place of the one that the artifact should bring");
+                found.push(kind, file_name(file), &who, "is the build machine's", &other);
+            } else if is_system(path) || policy.is_system_data(file) {
+                system.insert(file.clone());
+            } else if !FRESH.iter().any(|start| file.starts_with(start)) {
+                found.push(kind, file, &who, "is not in use", "in use, outside the artifact's tree");
+            }
+        }
+    };
+    look(Kind::Escape, &seen.mapped, &mut system.mapped);
+    look(Kind::Opened, &seen.open, &mut system.open);
+    look(Kind::Started, &seen.programs, &mut system.programs);
+    (found.differences, system)
 }
 
 /// What the audit hook saw: files, programs, hosts.

@@ -9,8 +9,40 @@ use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::observe::{Facts, Observations};
+use super::outcome::Inventory;
 use super::proof::Kind;
+use super::scripts::Ran;
+use super::start::Probed;
 use crate::cache;
+
+/// All that the environment's side showed. What went wrong there is not kept: it may go better the next time.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Unpackaged {
+    pub expected: Expected,
+    /// By name, as in a plan.
+    pub(super) scripts: BTreeMap<String, Ran>,
+    pub(super) starts: BTreeMap<String, Probed>,
+}
+
+impl Unpackaged {
+    fn path(folder: &Path, key: &str) -> std::path::PathBuf {
+        folder.join("expected").join(format!("{key}.json.zst"))
+    }
+
+    /// What was kept under `key`; nothing where it cannot be read.
+    pub(super) fn kept(folder: &Path, key: &str) -> Option<Self> {
+        let packed = fs::read(Self::path(folder, key)).ok()?;
+        serde_json::from_slice(&zstd::decode_all(packed.as_slice()).ok()?).ok()
+    }
+
+    pub(super) fn keep(&self, folder: &Path, key: &str) -> Result<(), Error> {
+        let mut good = self.clone();
+        good.scripts.retain(|_, ran| ran.is_good());
+        good.starts.retain(|_, probed| probed.failure.is_none());
+        let json = serde_json::to_vec(&good).map_err(std::io::Error::from)?;
+        Ok(cache::write(&Self::path(folder, key), &zstd::encode_all(json.as_slice(), 1)?)?)
+    }
+}
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Expected {
@@ -48,6 +80,11 @@ impl Expected {
         self.facts.get(&kind).into_iter().flat_map(BTreeMap::keys)
     }
 
+    /// Those that only one of the two runs has as well.
+    pub(super) fn all_subjects(&self, kind: Kind) -> impl Iterator<Item = &String> {
+        self.subjects(kind).chain(self.unstable.get(&kind).into_iter().flatten())
+    }
+
     pub(super) fn is_unstable(&self, kind: Kind, subject: &str) -> bool {
         self.unstable.get(&kind).is_some_and(|subjects| subjects.contains(subject))
     }
@@ -61,18 +98,19 @@ impl Expected {
         self.unstable.iter().flat_map(listed).collect()
     }
 
-    fn path(folder: &Path, key: &str) -> std::path::PathBuf {
-        folder.join("expected").join(format!("{key}.json.zst"))
+    /// Adds what is known of one run alone.
+    pub(super) fn add(&mut self, kind: Kind, subject: String, value: String) {
+        self.facts.entry(kind).or_default().entry(subject).or_insert(value);
     }
 
-    /// What was kept under `key`; nothing where it cannot be read.
-    pub(super) fn kept(folder: &Path, key: &str) -> Option<Self> {
-        let packed = fs::read(Self::path(folder, key)).ok()?;
-        serde_json::from_slice(&zstd::decode_all(packed.as_slice()).ok()?).ok()
-    }
-
-    pub(super) fn keep(&self, folder: &Path, key: &str) -> Result<(), Error> {
-        let json = serde_json::to_vec(self).map_err(std::io::Error::from)?;
-        Ok(cache::write(&Self::path(folder, key), &zstd::encode_all(json.as_slice(), 3)?)?)
+    /// What a smoke script opens, calls and writes to it does unpackaged too.
+    pub(super) fn add_watched(&mut self, inventory: &Inventory) {
+        let watched =
+            [(Kind::Opened, &inventory.opened), (Kind::Network, &inventory.network), (Kind::Tree, &inventory.written)];
+        for (kind, seen) in watched {
+            for (subject, who) in seen.iter().filter(|(subject, _)| !subject.starts_with("<scratch>")) {
+                self.add(kind, subject.clone(), format!("by `{who}`"));
+            }
+        }
     }
 }

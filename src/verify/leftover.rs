@@ -42,6 +42,34 @@ pub(super) fn of(side: &Side, inventories: &[Inventory]) -> BTreeSet<String> {
     found
 }
 
+/// The same of the folders of one process, each with what it is called.
+pub(super) fn in_folders(folders: &[(&Path, &str)]) -> BTreeSet<String> {
+    let mask = Mask::new();
+    let mut found = BTreeSet::new();
+    for (folder, label) in folders {
+        files(folder, label, &mask, &mut found);
+    }
+    found
+}
+
+/// Whether one could be the other with another random part in its name: Python's are of eight characters.
+pub(super) fn is_alike(one: &str, other: &str) -> bool {
+    const RANDOM: usize = 8;
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    let differs: Vec<usize> = (0..one.len().min(other.len())).filter(|at| one[*at] != other[*at]).collect();
+    let is_part = |first: usize, last: usize| last - first < RANDOM && !one[first..=last].contains(&b'/');
+    one.len() == other.len() && differs.first().zip(differs.last()).is_none_or(|(first, last)| is_part(*first, *last))
+}
+
+/// What the artifact has left beyond what the environment leaves; nothing where that is not known.
+pub(super) fn beyond<'a>(
+    before: Option<&'a BTreeSet<String>>,
+    after: &'a BTreeSet<String>,
+) -> impl Iterator<Item = &'a String> {
+    let known = move |subject: &str| before.is_none_or(|before| before.iter().any(|it| is_alike(it, subject)));
+    after.iter().filter(move |subject| !known(subject))
+}
+
 fn files(folder: &Path, label: &str, mask: &Mask, found: &mut BTreeSet<String>) {
     let walk = WalkDir::new(folder).min_depth(1).max_depth(DEPTH).into_iter();
     // The artifact's own cache.
@@ -82,5 +110,7 @@ mod tests {
         let mask = Mask::new();
         assert_eq!(mask.apply("tmpab3_x9qz/pid-4711"), "tmp…/pid-#");
         assert_eq!(mask.apply(".config/matplotlib/fontlist-v390.json"), ".config/matplotlib/fontlist-v#.json");
+        assert!(is_alike("<tmp>/app-ab_cdefg/x", "<tmp>/app-zzzzzzzz/x") && is_alike("<tmp>/x", "<tmp>/x"));
+        assert!(!is_alike("<tmp>/x", "<tmp>/xy") && !is_alike("<tmp>/cached.bin.1", "<tmp>/another.bin"));
     }
 }

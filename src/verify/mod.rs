@@ -9,13 +9,17 @@ mod asserted;
 mod compare;
 mod escape;
 mod expected;
+mod files;
+mod halves;
 mod hidden;
+mod lanes;
 mod left_out;
 mod leftover;
 mod observe;
 mod outcome;
 mod pair;
 mod plan;
+mod process;
 mod proof;
 mod record;
 pub mod sandbox;
@@ -23,6 +27,7 @@ mod scripts;
 mod side;
 mod smoke;
 mod start;
+mod told;
 mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,20 +35,24 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-pub use expected::Expected;
+pub use expected::{Expected, Unpackaged};
 use fs_err as fs;
+use lanes::{Before, Job, Queue};
 use observe::Observations;
-use pair::Pair;
+use outcome::Inventory;
+use pair::{Ground, Pair};
 pub use plan::{ApplicationFolder, EntryPoint, ImportCheck, Libraries, Limits, Plan, Pytest, StartProbe, World};
 pub use proof::{
     Difference, Escape, Imports, Isolation, Kind, LeftOut, Measured, Probe, Proof, Run, SCHEMA, Script, Start, Subject,
     Verdict,
 };
-use side::Which;
+use side::{Counter, Which};
 use smoke::Runs;
+use told::{First, Told};
 
 pub use record::{Record, prove_alone};
 
+use crate::format::Artifact;
 use crate::progress::Progress;
 
 /// Runs on both sides.
@@ -58,6 +67,8 @@ pub enum Error {
     Sandbox(#[from] sandbox::Error),
     #[error("`[start] stop = \"{name}\"` is not a signal; `SIGTERM`, `SIGINT`, `SIGQUIT` and their like are")]
     UnknownSignal { name: String },
+    #[error("`[start]`: `{pattern}` is no regular expression")]
+    Pattern { pattern: String, source: regex::Error },
     #[error("`[start] with`: cannot split `{command}` into words")]
     HelperUnreadable { command: String },
     #[error("cannot write the proof `{}`", path.display())]
@@ -78,41 +89,80 @@ pub enum Error {
 
 /// [`expect`], then [`prove_against`].
 pub fn prove(plan: &Plan, progress: &dyn Progress) -> Result<Proof, Error> {
-    let expected = expect(plan, progress)?;
-    prove_against(plan, &expected, progress)
+    let unpackaged = expect(plan, progress)?;
+    prove_against(plan, &unpackaged, progress)
 }
 
-/// Runs the environment's side of the imports twice, or finds what was kept of an earlier run. Needs no artifact.
-pub fn expect(plan: &Plan, progress: &dyn Progress) -> Result<Expected, Error> {
-    if let Some(expected) = plan.kept.as_ref().and_then(|(folder, key)| Expected::kept(folder, key)) {
-        return Ok(expected);
+/// Runs the environment's side: the imports twice, scripts and starts once; or finds what was kept of an earlier run.
+/// Needs no artifact.
+pub fn expect(plan: &Plan, progress: &dyn Progress) -> Result<Unpackaged, Error> {
+    if let Some(unpackaged) = plan.kept.as_ref().and_then(|(folder, key)| Unpackaged::kept(folder, key)) {
+        return Ok(unpackaged);
     }
-    let expected = in_scratch(plan, |scratch| {
-        let mut side = pair::environment_alone(plan, scratch)?;
-        let (checks, _) = left_out::split(&plan.imports);
-        progress.start("importing, unpackaged, twice", 2 * checks.len() as u64);
-        let runs = smoke::run(&mut side, &checks, plan.limits.import, Runs { first: 0, count: 2 }, progress)?;
-        progress.finish();
-        // What one run leaves is known for both: the next may leave it or not.
-        let inventories: Vec<_> = runs.iter().flat_map(|run| run.inventories.clone()).collect();
-        let left = leftover::of(&side, &inventories);
-        let seen = runs.iter().map(|run| {
-            let mut seen = Observations::of(&checks, run, Which::Environment);
-            seen.leftovers(left.iter().cloned());
-            seen
-        });
-        let [one, two] = seen.collect::<Vec<_>>().try_into().unwrap_or_default();
-        Ok(Expected::of(&one, &two))
-    })?;
+    let unpackaged = in_scratch(plan, |scratch| expect_in(scratch, plan, progress))?;
     if let Some((folder, key)) = &plan.kept {
-        expected.keep(folder, key)?;
+        unpackaged.keep(folder, key)?;
     }
-    Ok(expected)
+    Ok(unpackaged)
+}
+
+fn expect_in(scratch: &Path, plan: &Plan, progress: &dyn Progress) -> Result<Unpackaged, Error> {
+    let counters: [Counter; 2] = Default::default();
+    let mut side = pair::environment_alone(plan, scratch, 0, &counters)?;
+    let (checks, _) = left_out::split(&plan.imports);
+    let jobs = Job::all(plan);
+    progress.start("importing and starting, unpackaged", 2 * checks.len() as u64 + jobs.len() as u64);
+    let runs = Runs { first: 0, count: 2, is_brief: false };
+    let runs = smoke::run(&mut side, &checks, plan.limits.import, runs, progress)?;
+    // What one run leaves is known for both: the next may leave it or not.
+    let inventories: Vec<_> = runs.iter().flat_map(|run| run.inventories.clone()).collect();
+    let left = leftover::of(&side, &inventories);
+    let seen = runs.iter().map(|run| {
+        let mut seen = Observations::of(&checks, run, Which::Environment);
+        seen.leftovers(left.iter().cloned());
+        seen
+    });
+    let [one, two] = seen.collect::<Vec<_>>().try_into().unwrap_or_default();
+    let mut unpackaged = Unpackaged { expected: Expected::of(&one, &two), ..Unpackaged::default() };
+
+    let queue = Queue::new(jobs);
+    let found = std::thread::scope(|scope| {
+        let other = side.is_apart().then(|| {
+            scope.spawn(|| {
+                let mut side = pair::environment_alone(plan, scratch, 1, &counters)?;
+                lanes::drain_environment(&mut side, &queue, plan, progress)
+            })
+        });
+        let found = lanes::drain_environment(&mut side, &queue, plan, progress);
+        let other = other.map(|lane| lane.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        let mut found = found?;
+        found.extend(other.transpose()?.unwrap_or_default());
+        Ok::<_, Error>(found)
+    })?;
+    progress.finish();
+    let expected = &mut unpackaged.expected;
+    for before in found {
+        match before {
+            Before::Start(name, probed) => _ = unpackaged.starts.insert(name, probed),
+            Before::AsItIs(Some(did)) => expected.add(Kind::Start, lanes::AS_IT_IS.to_owned(), did),
+            Before::AsItIs(None) => {}
+            Before::Script(key, ran) => {
+                if let Some(inventory) = &ran.inventory {
+                    expected.add_watched(inventory);
+                }
+                unpackaged.scripts.insert(key, *ran);
+            }
+        }
+    }
+    for (place, digest) in files::of_sources(plan) {
+        expected.add(Kind::File, place, digest);
+    }
+    Ok(unpackaged)
 }
 
 /// Runs everything else; the artifact is copied first, and neither it nor anything of the user's is written to.
-pub fn prove_against(plan: &Plan, expected: &Expected, progress: &dyn Progress) -> Result<Proof, Error> {
-    in_scratch(plan, |scratch| prove_in(scratch, plan, expected, progress))
+pub fn prove_against(plan: &Plan, unpackaged: &Unpackaged, progress: &dyn Progress) -> Result<Proof, Error> {
+    in_scratch(plan, |scratch| prove_in(scratch, plan, unpackaged, progress))
 }
 
 fn in_scratch<T>(plan: &Plan, work: impl FnOnce(&Path) -> Result<T, Error>) -> Result<T, Error> {
@@ -125,22 +175,63 @@ fn in_scratch<T>(plan: &Plan, work: impl FnOnce(&Path) -> Result<T, Error>) -> R
     result
 }
 
-fn prove_in(scratch: &Path, plan: &Plan, expected: &Expected, progress: &dyn Progress) -> Result<Proof, Error> {
+fn prove_in(scratch: &Path, plan: &Plan, unpackaged: &Unpackaged, progress: &dyn Progress) -> Result<Proof, Error> {
     let mut run =
         Run { started: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(), ..Run::default() };
     let mut clock = Clock::default();
-    let mut pair = Pair::open(plan, scratch)?;
+    let ground = Ground::new(plan, scratch)?;
+    let mut pair = Pair::open(&ground, 0)?;
+    let manifest = Artifact::open(&plan.artifact).map(|artifact| artifact.manifest).ok();
+    if let Some(manifest) = manifest.filter(|manifest| !manifest.interpreter) {
+        pair.artifact.extract(&manifest)?;
+    }
     clock.lap("isolation");
-    let Imported { imports, mut escape, tree, mut differences } =
-        import_everything(&mut pair, plan, expected, progress)?;
-    clock.lap("imports");
-    let (scripts, failed) = run_scripts(&mut pair, plan, progress)?;
+    let expected = &unpackaged.expected;
+    let (checks, left_out) = left_out::split(&plan.imports);
+    let jobs = Job::all(plan);
+    progress.start("importing and starting, packed", (checks.len() + jobs.len()) as u64);
+    let queue = Queue::new(jobs);
+    let interpreter = pair.artifact.interpreter.clone();
+    let (imported, mut done) = std::thread::scope(|scope| {
+        let other = pair.is_apart().then(|| {
+            scope.spawn(|| {
+                let mut pair = Pair::open(&ground, 1)?;
+                pair.artifact.interpreter.clone_from(&interpreter);
+                lanes::drain(&mut pair, &queue, &ground, unpackaged, plan, progress)
+            })
+        });
+        let imported = import_everything(&mut pair, plan, &checks, expected, progress);
+        clock.lap("imports");
+        let done = match &imported {
+            Ok(_) => lanes::drain(&mut pair, &queue, &ground, unpackaged, plan, progress),
+            Err(_) => Ok(Vec::new()),
+        };
+        let other = other.map(|lane| lane.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        let (imported, mut done) = (imported?, done?);
+        done.extend(other.transpose()?.unwrap_or_default());
+        Ok::<_, Error>((imported, done))
+    })?;
+    progress.finish();
+    clock.lap("scripts and starts, beyond the imports");
+    done.sort_by_key(|(number, _)| *number);
+
+    let Imported { mut imports, inventories, observed, mut differences } = imported;
+    imports.left_out = left_out;
+    let bounds = escape::Bounds { scratch: &pair.artifact.folder, hidden: &ground.hidden, libraries: &plan.libraries };
+    let mut told = Told::new(&bounds, &mut run);
+    for (_, done) in done {
+        told.take(done, &First { checks: &checks, observed: &observed, inventories: &inventories, expected });
+    }
+    let Told { scripts, probes, start, ran, differences: failed, starts, .. } = told;
     differences.extend(failed);
-    clock.lap("scripts");
-    let (start, probes, failed) = probe_starts(&mut pair, plan, &mut run, progress)?;
-    differences.extend(failed);
-    clock.lap("start");
-    if let Some(tree) = tree {
+    imports.starts = starts + usize::from(!inventories.is_empty());
+    let all: Vec<Inventory> = inventories.iter().cloned().chain(ran).collect();
+    let (mut escape, escaped) = escape::check(&all, &bounds, expected);
+    escape.modules = inventories.iter().map(|inventory| inventory.files.len()).max().unwrap_or_default();
+    differences.extend(escaped);
+    differences.extend(files::check(&plan.artifact, expected));
+    let tree = inventories.first().map(|inventory| PathBuf::from(&inventory.prefix));
+    if let Some(tree) = tree.filter(|tree| tree.starts_with(&pair.artifact.folder)) {
         let (changed, alike) = tree::check(&plan.artifact, &tree, expected);
         differences.extend(changed);
         let known: BTreeSet<String> = differences.iter().map(|difference| difference.subject.clone()).collect();
@@ -153,7 +244,7 @@ fn prove_in(scratch: &Path, plan: &Plan, expected: &Expected, progress: &dyn Pro
     for difference in &mut differences {
         difference.hide(scratch);
     }
-    let (isolation, digest) = pair.describe();
+    let (isolation, digest) = ground.describe(&pair);
     if let Some(reason) = isolation.partial.as_ref().filter(|_| plan.limits.require_isolation) {
         differences.push(Difference {
             kind: Kind::Isolation,
@@ -166,6 +257,7 @@ fn prove_in(scratch: &Path, plan: &Plan, expected: &Expected, progress: &dyn Pro
         });
     }
     differences.sort_by(|a, b| (a.kind, &a.subject, &a.artifact).cmp(&(b.kind, &b.subject, &b.artifact)));
+    differences.dedup();
     Ok(Proof {
         schema: SCHEMA.to_owned(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -189,37 +281,60 @@ fn prove_in(scratch: &Path, plan: &Plan, expected: &Expected, progress: &dyn Pro
 
 struct Imported {
     imports: Imports,
-    escape: Escape,
-    /// Where the artifact has unpacked itself.
-    tree: Option<PathBuf>,
+    /// Of the run that counts.
+    inventories: Vec<Inventory>,
+    observed: Observations,
     differences: Vec<Difference>,
 }
 
 fn import_everything(
     pair: &mut Pair,
     plan: &Plan,
+    checks: &[ImportCheck],
     expected: &Expected,
     progress: &dyn Progress,
 ) -> Result<Imported, Error> {
-    let (checks, left_out) = left_out::split(&plan.imports);
-    let (seen, inventories) = import_packed(pair, plan, &checks, 0, progress)?;
-    let (mut imports, mut differences) =
-        compare::compare(&checks, expected, &seen, &plan.distributions, &plan.libraries.changed);
+    let (observed, inventories) = import_packed(pair, plan, checks, 0, progress)?;
+    let changed = &plan.libraries.changed;
+    let (mut imports, mut differences) = compare::compare(checks, expected, &observed, &plan.distributions, changed);
     if !differences.is_empty() && differences.iter().all(|difference| difference.kind != Kind::NoResult) {
         // The environment has had two runs to show what it does not do alike; so has the artifact.
-        let (again, _) = import_packed(pair, plan, &checks, 1, progress)?;
-        let (_, second) = compare::compare(&checks, expected, &again, &plan.distributions, &plan.libraries.changed);
+        let (again, _) = import_packed(pair, plan, checks, 1, progress)?;
+        let (_, second) = compare::compare(checks, expected, &again, &plan.distributions, changed);
         let (stable, unstable) = compare::twice(differences, &second);
         imports.unstable.extend(unstable.iter().map(|it| format!("{}: {} (packed)", it.kind.name(), it.subject)));
         differences = stable;
     }
-    imports.left_out = left_out;
-    let bounds = escape::Bounds { scratch: &pair.artifact.folder, hidden: &pair.hidden, libraries: &plan.libraries };
-    let (escape, escaped) = escape::check(&inventories, &bounds, expected);
-    differences.extend(escaped);
-    let tree = inventories.first().map(|inventory| PathBuf::from(&inventory.prefix));
-    let tree = tree.filter(|tree| tree.starts_with(&pair.artifact.folder));
-    Ok(Imported { imports, escape, tree, differences })
+    say_what_is_so_alone(pair, plan, checks, &mut differences, progress)?;
+    Ok(Imported { imports, inventories, observed, differences })
+}
+
+/// Imports that differ and are tried alone as well.
+const ALONE: usize = 5;
+
+/// An import that fails among others and not alone, or the other way round, fails for another reason: it is said. It
+/// stays a difference, since unpackaged it goes well among the same others.
+fn say_what_is_so_alone(
+    pair: &mut Pair,
+    plan: &Plan,
+    checks: &[ImportCheck],
+    differences: &mut [Difference],
+    progress: &dyn Progress,
+) -> Result<(), Error> {
+    let id = |subject: &String| checks.iter().position(|check| check.subject() == *subject);
+    let differing = differences.iter().filter(|it| it.kind == Kind::Import);
+    let wanted: Vec<usize> = differing.filter_map(|it| id(&it.subject)).take(ALONE).collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let alone = smoke::alone(&mut pair.artifact, checks, &wanted, plan.limits.import, 2, progress)?;
+    for difference in differences.iter_mut().filter(|it| it.kind == Kind::Import) {
+        let outcome = id(&difference.subject).and_then(|id| alone.get(&id)).map(ToString::to_string);
+        if let Some(outcome) = outcome.filter(|outcome| *outcome != difference.artifact) {
+            difference.output = Some(format!("in a process of its own: {outcome}; so the order of imports matters"));
+        }
+    }
+    Ok(())
 }
 
 fn import_packed(
@@ -228,10 +343,9 @@ fn import_packed(
     checks: &[ImportCheck],
     number: usize,
     progress: &dyn Progress,
-) -> Result<(Observations, Vec<outcome::Inventory>), Error> {
-    progress.start("importing, packed", checks.len() as u64);
-    let runs = smoke::run(&mut pair.artifact, checks, plan.limits.import, Runs { first: number, count: 1 }, progress)?;
-    progress.finish();
+) -> Result<(Observations, Vec<Inventory>), Error> {
+    let runs = Runs { first: number, count: 1, is_brief: false };
+    let runs = smoke::run(&mut pair.artifact, checks, plan.limits.import, runs, progress)?;
     let mut seen = Observations::default();
     let mut inventories = Vec::new();
     for run in runs {
@@ -240,72 +354,6 @@ fn import_packed(
     }
     seen.leftovers(leftover::of(&pair.artifact, &inventories));
     Ok((seen, inventories))
-}
-
-fn run_scripts(pair: &mut Pair, plan: &Plan, progress: &dyn Progress) -> Result<(Vec<Script>, Vec<Difference>), Error> {
-    let mut results = Vec::new();
-    let mut differences = Vec::new();
-    let files = plan.scripts.iter().map(|path| scripts::Script::File(path));
-    let all: Vec<_> = files.chain(plan.pytest.as_ref().map(scripts::Script::Pytest)).collect();
-    if all.is_empty() {
-        return Ok((results, differences));
-    }
-    progress.start("smoke scripts", 2 * all.len() as u64);
-    for script in all {
-        let (before, after) = pair.both(|side| scripts::run(side, script, plan.limits.script, progress))?;
-        let (result, difference) = scripts::compare(script, before.as_ref(), &after);
-        results.push(result);
-        differences.extend(difference);
-    }
-    progress.finish();
-    Ok((results, differences))
-}
-
-/// One after the other: each is to have the machine to itself, and the first may make the second pointless.
-fn probe_starts(
-    pair: &mut Pair,
-    plan: &Plan,
-    run: &mut Run,
-    progress: &dyn Progress,
-) -> Result<(Start, Vec<Probe>, Vec<Difference>), Error> {
-    let mut probes = Vec::new();
-    let mut differences = Vec::new();
-    let mut tried = false;
-    progress.start("start probe", 2 * plan.starts.len() as u64);
-    for probe in &plan.starts {
-        let Pair { environment, artifact, shared, .. } = &mut *pair;
-        let name = &probe.settings.name;
-        let before = match environment {
-            Some(environment) => Some(start::run(environment, None, probe, plan, shared)?),
-            None => None,
-        };
-        progress.advance(1);
-        let after = match (environment, &before) {
-            (_, Some(before)) if before.failure.is_some() => None,
-            (Some(environment), _) => Some(start::run(environment, Some(artifact), probe, plan, shared)?),
-            (None, _) if probe.settings.with.is_empty() => Some(start::run_alone(artifact, probe, shared)?),
-            // Its helpers run from the environment.
-            (None, _) => None,
-        };
-        progress.advance(1);
-        tried |= before.is_some() || after.is_some();
-        let (told, difference) = start::compare(name, before.as_ref(), after.as_ref());
-        let measured = (before.and_then(|it| it.measured), after.and_then(|it| it.measured));
-        if probes.is_empty() {
-            (run.environment, run.artifact) = measured;
-        } else {
-            run.further.insert(name.clone(), measured);
-        }
-        probes.push(told);
-        differences.extend(difference);
-    }
-    progress.finish();
-    let start = match (tried, differences.is_empty()) {
-        (false, _) => Start::NotConfigured,
-        (true, true) => Start::Passed,
-        (true, false) => Start::Failed,
-    };
-    Ok((start, probes, differences))
 }
 
 /// An application may leave folders that not even their owner may change.

@@ -54,6 +54,11 @@ impl Observations {
         for inventory in &smoke.inventories {
             seen.take(inventory, which);
         }
+        for (id, lost) in &smoke.together {
+            let subject = checks.get(*id).map(ImportCheck::subject).unwrap_or_default();
+            let how = &lost.how;
+            seen.note(Kind::NoResult, &subject, format!("ended its process after other imports, not alone: {how}"));
+        }
         if let Some(lost) = smoke.unfinished.first() {
             seen.output.insert(LOADED.to_owned(), lost.output.clone());
             seen.note(Kind::NoResult, LOADED, format!("did not come back to tell: {}", lost.how));

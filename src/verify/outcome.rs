@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// One line of the results' file.
 #[derive(Debug, Deserialize)]
@@ -64,8 +64,9 @@ pub(super) struct Lost {
     pub output: String,
 }
 
-/// What a process held after its imports.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+/// What a process held in the end, be it after its imports or after a script; the latter has no names and nothing of
+/// the distributions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Inventory {
     pub prefix: String,

@@ -1,4 +1,5 @@
-//! Both sides, opened together, so that whatever one of them lacks the other does without too.
+//! Both sides, opened together, so that whatever one of them lacks the other does without too; as often as there are
+//! lanes for them to run in.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -10,69 +11,41 @@ use sha2::{Digest, Sha256};
 use super::plan::{Plan, World};
 use super::proof::Isolation;
 use super::sandbox::{self, Join, View};
-use super::side::{Opening, Side, Which};
+use super::side::{Counter, Opening, Side, Which};
 use super::{Error, hidden};
 
-pub(super) struct Pair {
-    /// Nothing where the artifact is proved away from its environment.
-    pub environment: Option<Side>,
-    pub artifact: Side,
-    /// A folder that both see at the same place.
+/// What all sandboxes of one proof have in common.
+pub(super) struct Ground<'a> {
+    plan: &'a Plan,
+    scratch: &'a Path,
+    /// A folder that both sides see at the same place.
     pub shared: PathBuf,
     pub hidden: BTreeSet<PathBuf>,
+    counters: [Counter; 2],
+    copy: PathBuf,
     digest: String,
 }
 
-impl Pair {
-    pub(super) fn open(plan: &Plan, scratch: &Path) -> Result<Self, Error> {
-        let shared = scratch.join("shared");
-        fs::create_dir_all(&shared)?;
+impl<'a> Ground<'a> {
+    /// Copies the artifact.
+    pub(super) fn new(plan: &'a Plan, scratch: &'a Path) -> Result<Self, Error> {
+        let shared = shared(scratch)?;
         let (copy, digest) = copy_artifact(plan, scratch)?;
         let hidden = hidden::expand(&plan.hidden);
-        let wanted = if plan.limits.network { Join::Machine } else { Join::Loopback };
-        let mut opening = Opening { tool: &plan.tool, scratch, shared: &shared, network: wanted };
-        let mut environment = plan.world.as_ref().map(|world| open_environment(plan, world, &opening)).transpose()?;
-        if let Some(environment) = &environment {
-            opening.network = environment.sandbox.joined();
-        }
-        let mut artifact = open_artifact(plan, &opening, &copy, &hidden)?;
-        if let (Some(open), Some(world)) = (&environment, &plan.world)
-            && open.sandbox.is_offline() != artifact.sandbox.is_offline()
-        {
-            // They could not meet.
-            opening.network = Join::Machine;
-            environment = Some(open_environment(plan, world, &opening)?);
-            artifact = open_artifact(plan, &opening, &copy, &hidden)?;
-        }
-        artifact.may_write = artifact.sandbox.reason().is_some();
-        if let Some(environment) = &mut environment {
-            environment.may_write = artifact.may_write || environment.sandbox.reason().is_some();
-            artifact.may_write = environment.may_write;
-        }
-        Ok(Self { environment, artifact, shared, hidden, digest })
+        Ok(Self { plan, scratch, shared, hidden, counters: Default::default(), copy, digest })
     }
 
-    /// The same on both sides, at the same time.
-    pub(super) fn both<T: Send>(
-        &mut self,
-        act: impl Fn(&mut Side) -> Result<T, Error> + Sync,
-    ) -> Result<(Option<T>, T), Error> {
-        let Self { environment, artifact, .. } = self;
-        let Some(environment) = environment else { return Ok((None, act(artifact)?)) };
-        std::thread::scope(|scope| {
-            let other = scope.spawn(|| act(environment));
-            let after = act(artifact);
-            let before = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            Ok((Some(before?), after?))
-        })
+    fn opening(&self, lane: usize, network: Join) -> Opening<'_> {
+        let counters = self.counters.each_ref().map(Counter::clone);
+        Opening { tool: &self.plan.tool, scratch: self.scratch, shared: &self.shared, network, lane, counters }
     }
 
     /// The isolation, and the digest of what was tried.
-    pub(super) fn describe(self) -> (Isolation, String) {
-        let is_offline = self.artifact.sandbox.is_offline();
-        let partial = self.artifact.sandbox.reason().map(ToOwned::to_owned);
-        let mut notes = self.artifact.sandbox.notes().to_vec();
-        let environment = self.environment.as_ref().and_then(|side| side.sandbox.reason());
+    pub(super) fn describe(self, pair: &Pair) -> (Isolation, String) {
+        let is_offline = pair.artifact.sandbox.is_offline();
+        let partial = pair.artifact.sandbox.reason().map(ToOwned::to_owned);
+        let mut notes = pair.artifact.sandbox.notes().to_vec();
+        let environment = pair.environment.as_ref().and_then(|side| side.sandbox.reason());
         if let (Some(reason), None) = (environment, &partial) {
             notes.push(format!("the unpackaged application ran without namespaces: {reason}"));
         }
@@ -86,16 +59,66 @@ impl Pair {
     }
 }
 
+/// Both sides with a sandbox each, which share a network of their own.
+pub(super) struct Pair {
+    /// Nothing where the artifact is proved away from its environment.
+    pub environment: Option<Side>,
+    pub artifact: Side,
+}
+
+impl Pair {
+    /// Two lanes see the same folders, and nothing of each other's network, processes and `/tmp`.
+    pub(super) fn open(ground: &Ground<'_>, lane: usize) -> Result<Self, Error> {
+        let plan = ground.plan;
+        let wanted = if plan.limits.network { Join::Machine } else { Join::Loopback };
+        let mut opening = ground.opening(lane, wanted);
+        let mut environment = plan.world.as_ref().map(|world| open_environment(plan, world, &opening)).transpose()?;
+        if let Some(environment) = &environment {
+            opening.network = environment.sandbox.joined();
+        }
+        let mut artifact = open_artifact(ground, &opening)?;
+        if let (Some(open), Some(world)) = (&environment, &plan.world)
+            && open.sandbox.is_offline() != artifact.sandbox.is_offline()
+        {
+            // They could not meet.
+            opening.network = Join::Machine;
+            environment = Some(open_environment(plan, world, &opening)?);
+            artifact = open_artifact(ground, &opening)?;
+        }
+        artifact.may_write = artifact.sandbox.reason().is_some();
+        if let Some(environment) = &mut environment {
+            environment.may_write = artifact.may_write || environment.sandbox.reason().is_some();
+            artifact.may_write = environment.may_write;
+        }
+        Ok(Self { environment, artifact })
+    }
+
+    /// Whether what runs in another lane has another network and other processes, so that neither notices the other.
+    pub(super) fn is_apart(&self) -> bool {
+        self.environment.iter().chain([&self.artifact]).all(Side::is_apart)
+    }
+}
+
 /// The environment's side by itself, in the network that it would have beside the artifact's.
-pub(super) fn environment_alone(plan: &Plan, scratch: &Path) -> Result<Side, Error> {
+pub(super) fn environment_alone(
+    plan: &Plan,
+    scratch: &Path,
+    lane: usize,
+    counters: &[Counter; 2],
+) -> Result<Side, Error> {
     let world = plan.world.as_ref().ok_or(Error::NoEnvironment)?;
-    let shared = scratch.join("shared");
-    fs::create_dir_all(&shared)?;
     let network = if plan.limits.network { Join::Machine } else { Join::Loopback };
-    let opening = Opening { tool: &plan.tool, scratch, shared: &shared, network };
+    let counters = counters.each_ref().map(Counter::clone);
+    let opening = Opening { tool: &plan.tool, scratch, shared: &shared(scratch)?, network, lane, counters };
     let mut side = open_environment(plan, world, &opening)?;
     side.may_write = side.sandbox.reason().is_some();
     Ok(side)
+}
+
+pub(super) fn shared(scratch: &Path) -> Result<PathBuf, Error> {
+    let shared = scratch.join("shared");
+    fs::create_dir_all(&shared)?;
+    Ok(shared)
 }
 
 fn open_environment(plan: &Plan, world: &World, opening: &Opening<'_>) -> Result<Side, Error> {
@@ -119,10 +142,10 @@ fn open_environment(plan: &Plan, world: &World, opening: &Opening<'_>) -> Result
     Ok(side)
 }
 
-fn open_artifact(plan: &Plan, opening: &Opening<'_>, copy: &Path, hidden: &BTreeSet<PathBuf>) -> Result<Side, Error> {
-    let application = plan.application.iter().map(|folder| folder.artifact.clone()).collect();
-    let view = View { hidden: hidden.iter().cloned().collect(), ..View::default() };
-    Side::open(Which::Artifact, opening, copy.to_owned(), application, view)
+fn open_artifact(ground: &Ground<'_>, opening: &Opening<'_>) -> Result<Side, Error> {
+    let application = ground.plan.application.iter().map(|folder| folder.artifact.clone()).collect();
+    let view = View { hidden: ground.hidden.iter().cloned().collect(), ..View::default() };
+    Side::open(Which::Artifact, opening, ground.copy.clone(), application, view)
 }
 
 /// The digest is that of the copy: of the bytes that are tried.

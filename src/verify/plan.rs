@@ -28,6 +28,10 @@ pub struct Plan {
     pub scripts: Vec<PathBuf>,
     pub pytest: Option<Pytest>,
     pub starts: Vec<StartProbe>,
+    /// Without `starts`: how the application is started unpackaged, to compare what it does when it is started as it is.
+    pub as_it_is: Option<StartProbe>,
+    /// The application's own files: place in the artifact's tree → source. They must lie there as they are.
+    pub files: BTreeMap<String, PathBuf>,
     /// Distributions that the artifact must hold, by normalised name.
     pub distributions: Vec<String>,
     pub libraries: Libraries,
@@ -127,6 +131,25 @@ pub struct StartProbe {
     pub settings: Start,
     /// What starts the application unpackaged, after the interpreter: `main.py`, or `-m package`.
     pub unpackaged: Vec<String>,
+}
+
+impl StartProbe {
+    /// Nothing is said of it, so that nothing is expected of it but what it does unpackaged.
+    pub fn as_it_is(unpackaged: Vec<String>) -> Self {
+        let settings = Start {
+            name: "as it is".to_owned(),
+            args: Vec::new(),
+            env: Vec::new(),
+            stdin: None,
+            with: Vec::new(),
+            ready: None,
+            output: None,
+            stop: "SIGTERM".to_owned(),
+            exit_code: 0,
+            timeout: 60,
+        };
+        Self { settings, unpackaged }
+    }
 }
 
 /// How much a run may take.

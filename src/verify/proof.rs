@@ -9,6 +9,7 @@ use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
+use super::sandbox::Seen;
 
 /// The predicate's type; changes with every change of a field's meaning.
 pub const SCHEMA: &str = "https://packproof.dev/proof/v1";
@@ -86,6 +87,12 @@ pub struct Imports {
     pub fail_alike: usize,
     /// Among `fail_alike`: the process crashes, hangs or ends, in both.
     pub lost_alike: usize,
+    /// Which these are, and how their processes end.
+    #[serde(default)]
+    pub ended: Vec<LeftOut>,
+    /// Starts of the artifact's interpreter whose modules were compared: they must be the same in each.
+    #[serde(default)]
+    pub starts: usize,
     /// What differs from one run to the next in the environment itself, or in the artifact; counted nowhere.
     pub unstable: Vec<String>,
     /// Not run, by rule.
@@ -116,8 +123,10 @@ pub struct Probe {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Start {
-    /// The configuration has no `[start]`.
+    /// The configuration has no `[start]`, and starting the application as it is was not tried.
     NotConfigured,
+    /// The configuration has no `[start]`; the application was started as it is, and did in both worlds the same.
+    AsItIs,
     Passed,
     Failed,
 }
@@ -191,6 +200,8 @@ pub enum Kind {
     /// The tree itself, changed while the artifact ran.
     Tree,
     Leftover,
+    /// One of the application's, as it lies in the artifact.
+    File,
     /// Partial, where full was asked for.
     Isolation,
 }
@@ -214,11 +225,14 @@ pub struct Run {
     pub environment: Option<Measured>,
     /// The first start probe's, unpacking included.
     pub artifact: Option<Measured>,
+    /// Start probe → files and programs of the system that its processes had to do with when they were looked at.
+    #[serde(default)]
+    pub in_use: BTreeMap<String, Seen>,
     /// Of the further start probes, by name: unpackaged, and packed.
     pub further: BTreeMap<String, (Option<Measured>, Option<Measured>)>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Measured {
     pub seconds_to_ready: f64,

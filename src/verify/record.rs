@@ -8,7 +8,7 @@ use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
 use super::plan::{ApplicationFolder, ImportCheck, Libraries, Limits, Plan, StartProbe};
-use super::{Error, Expected, Proof, SCHEMA, prove_against};
+use super::{Error, Expected, Proof, SCHEMA, Unpackaged, prove_against};
 use crate::config::Start;
 use crate::progress::Progress;
 
@@ -142,6 +142,9 @@ pub fn prove_alone(
             .iter()
             .map(|settings| StartProbe { settings: settings.clone(), unpackaged: Vec::new() })
             .collect(),
+        // What it does unpackaged is among what is expected, if it was started so at all.
+        as_it_is: record.starts.is_empty().then(|| StartProbe::as_it_is(Vec::new())),
+        files: std::collections::BTreeMap::new(),
         distributions: record.distributions.clone(),
         libraries: record.libraries.clone(),
         inputs: record.inputs.clone(),
@@ -149,5 +152,5 @@ pub fn prove_alone(
         kept: None,
         scratch: None,
     };
-    prove_against(&plan, &record.expected, progress)
+    prove_against(&plan, &Unpackaged { expected: record.expected.clone(), ..Unpackaged::default() }, progress)
 }

@@ -1,28 +1,36 @@
 //! The user's own smoke scripts, each run on both sides.
 
-use std::io::Read as _;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
 use fs_err as fs;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::outcome::{Inventory, Report};
 use super::plan::Pytest;
+use super::process::Reader;
 use super::proof::{Difference, Kind, Script as Told};
 use super::side::{Ending, Side, tail};
-use super::{Error, SMOKE};
+use super::{Error, SMOKE, leftover};
 use crate::progress::Progress;
 use crate::verify::sandbox::Exit;
 
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Ran {
     ending: Ending,
     /// The script itself, not something in the middle of it, ended the process.
     came_to_its_end: bool,
     output: String,
+    /// What it had loaded, opened, started and called, where it came to its end.
+    pub inventory: Option<Inventory>,
+    /// What it left in its home folder, the one for temporary files and its working folder.
+    pub left: BTreeSet<String>,
 }
 
 impl Ran {
-    fn is_good(&self) -> bool {
+    pub(super) fn is_good(&self) -> bool {
         self.ending == Ending::Exited(Exit::Code(0))
     }
 
@@ -42,7 +50,7 @@ pub(super) enum Script<'a> {
 }
 
 impl Script<'_> {
-    fn name(self) -> String {
+    pub(super) fn name(self) -> String {
         match self {
             Self::File(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             Self::Pytest(_) => "pytest".to_owned(),
@@ -50,18 +58,38 @@ impl Script<'_> {
     }
 }
 
+impl Script<'_> {
+    /// Two scripts may have one name.
+    pub(super) fn key(self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Pytest(_) => self.name(),
+        }
+    }
+}
+
 /// Copies `script` to the side's folder and runs it as `__main__`, with the application's folders on `sys.path`.
 pub(super) fn run(side: &mut Side, script: Script<'_>, limit: Duration, progress: &dyn Progress) -> Result<Ran, Error> {
-    let cwd = side.fresh("cwd")?;
+    let cwd = side.fresh("script-cwd")?;
     let folder = side.fresh("script")?;
     let runner = folder.join("packproof-smoke.py");
     let specification = folder.join("packproof-smoke.json");
     let results = folder.join("packproof-results");
     fs::write(&runner, SMOKE)?;
     fs::write(&results, "")?;
-    let mut end = fs::File::open(&results)?;
-    let nonce = super::smoke::nonce()?;
-    let mut spec = json!({"path": side.application, "results": results, "nonce": nonce});
+    let nonce = super::process::nonce()?;
+    let mut reader = Reader::new(&results, nonce.clone())?;
+    let folders = side.own_folders("script", true)?;
+    let mut known = vec![side.folder.clone()];
+    known.extend(side.known.iter().cloned());
+    let mut spec = json!({
+        "path": side.application,
+        "results": results,
+        "nonce": nonce,
+        "labels": {"<cwd>": [cwd], "<scratch>": [side.folder]},
+        "known": known,
+        "litter": [],
+    });
     match script {
         Script::File(path) => {
             let copy = folder.join(path.file_name().unwrap_or_default());
@@ -91,13 +119,25 @@ pub(super) fn run(side: &mut Side, script: Script<'_>, limit: Duration, progress
         }
     }
     fs::write(&specification, serde_json::to_vec(&spec).map_err(std::io::Error::from)?)?;
-    let (job, output) = side.python(&[&runner, &specification], cwd, 0)?;
+    let (job, output) = side.python(&[&runner, &specification], cwd.clone(), &folders)?;
     let id = side.sandbox.run(job)?;
     let ending = side.finish(id, limit)?;
     progress.advance(1);
-    let mut said = String::new();
-    end.read_to_string(&mut said)?;
-    Ok(Ran { ending, came_to_its_end: said == nonce, output: side.normalise(&tail(&output, 40)) })
+    let mut ran = Ran {
+        ending,
+        came_to_its_end: false,
+        output: side.normalise(&tail(&output, 40)),
+        inventory: None,
+        left: leftover::in_folders(&[(&folders.home, "<home>"), (&folders.temporary, "<tmp>"), (&cwd, "<cwd>")]),
+    };
+    for report in reader.read()? {
+        match report {
+            Report::Inventory(inventory) => ran.inventory = Some(*inventory),
+            Report::Done => ran.came_to_its_end = true,
+            Report::Begin { .. } | Report::Outcome { .. } => {}
+        }
+    }
+    Ok(ran)
 }
 
 fn copy_all(from: &Path, to: &Path) -> Result<(), Error> {
@@ -116,9 +156,14 @@ fn copy_all(from: &Path, to: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether the environment has to show once more what it does.
+pub(super) fn differ(script: Script<'_>, environment: Option<&Ran>, artifact: &Ran) -> bool {
+    compare(script.name(), environment, artifact).1.is_some()
+        || leftover::beyond(environment.map(|it| &it.left), &artifact.left).next().is_some()
+}
+
 /// The same exit status is not enough: a script that fails proves nothing.
-pub(super) fn compare(script: Script<'_>, environment: Option<&Ran>, artifact: &Ran) -> (Told, Option<Difference>) {
-    let name = script.name();
+pub(super) fn compare(name: String, environment: Option<&Ran>, artifact: &Ran) -> (Told, Option<Difference>) {
     let result = Told {
         name: name.clone(),
         environment: environment.map_or_else(|| "not run here".to_owned(), Ran::describe),

@@ -4,10 +4,11 @@ The same file runs under the environment's interpreter and under the artifact's.
 and newer. Its one argument is a JSON file:
 
     path      folders to put at the front of sys.path in the place of this file's own, relative ones to sys.prefix
-    script    run this file as __main__; nothing below is there then
-    pytest    run pytest on these; `plugins` are folders to put at the end of sys.path for that
     results   file to write JSON lines to; `nonce` is in each, so that nothing else passes for one
-    checks    [{"id", "module", "names"}], or {"id", "group", "name", "value"} for an entry point
+    script    run this file as __main__
+    pytest    run pytest on these; `plugins` are folders to put at the end of sys.path for that
+    checks    where there is neither: [{"id", "module", "names"}], or {"id", "group", "name", "value"} for an entry point
+    brief     do without what takes long to tell of the distributions, and is the same in each process
     labels    {"<scratch>": [folder…]}: what to write in the place of folders in messages
     known     folders that an open file may lie in without being named
     litter    folders of the whole run that should be empty in the end
@@ -29,26 +30,25 @@ def main():
     with open(sys.argv[1], encoding="utf-8") as file:
         spec = json.load(file)
     front(spec["path"])
-    if "script" in spec or "pytest" in spec:
-        os.unlink(sys.argv[1])
-        return run_script(spec)
     # No application code has run yet: nothing of it sees the specification, or the name of the results' file.
     os.unlink(sys.argv[1])
     sys.argv[:] = [sys.argv[0]]
     descriptor = os.open(spec["results"], os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
     os.unlink(spec["results"])
-    Reporter(descriptor, spec).run()
+    reporter = Reporter(descriptor, spec)
+    if "script" in spec or "pytest" in spec:
+        return run_script(spec, reporter)
+    reporter.run()
     sys.stdout.flush()
     sys.stderr.flush()
     # Threads that an import started, and whatever runs at exit, are not part of the comparison.
     os._exit(0)
 
 
-def run_script(spec):
-    """Says in `results` when the script has come to its end: what ends the process in the middle of an import has an
-    exit status of 0 as well."""
-    descriptor = os.open(spec["results"], os.O_WRONLY | os.O_CLOEXEC)
-    os.unlink(spec["results"])
+def run_script(spec, reporter):
+    """Tells what was loaded, opened, started and called when the script has come to its end: what ends the process in
+    the middle of an import has an exit status of 0 as well, and tells nothing."""
+    reporter.watch_all()
     try:
         if "pytest" in spec:
             # Behind everything, so that whatever the application brings itself comes first.
@@ -60,9 +60,9 @@ def run_script(spec):
         sys.argv[:] = [spec["script"]]
         runpy.run_path(spec["script"], run_name="__main__")
     except SystemExit:
-        os.write(descriptor, spec["nonce"].encode())
+        reporter.tell_script()
         raise
-    os.write(descriptor, spec["nonce"].encode())
+    reporter.tell_script()
 
 
 class Watch:
@@ -129,7 +129,9 @@ class Reporter:
         self.descriptor = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 200)
         os.close(descriptor)
         self.nonce = spec["nonce"]
-        self.checks = spec["checks"]
+        self.process = os.getpid()
+        self.checks = spec.get("checks", [])
+        self.is_brief = spec.get("brief", False)
         self.app = [os.path.join(sys.prefix, folder) for folder in spec["path"]]
         self.stdlib = sorted({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"),
                               os.path.dirname(os.__file__)})
@@ -145,10 +147,12 @@ class Reporter:
         labels += [(os.path.realpath(folder), label) for folder, label in labels]
         self.labels = sorted(set(labels), key=lambda pair: (-len(pair[0]), pair))
         self.litter = spec["litter"]
+        self.reals = {}
         self.warned = []
         self.codes = {}
-        # Thousands of imports make a few long-lived objects each; collecting in between finds nothing.
-        gc.set_threshold(100000, 50, 1000)
+        if self.checks:
+            # Thousands of imports make a few long-lived objects each; collecting in between finds nothing.
+            gc.set_threshold(100000, 50, 1000)
         known = [folder.rstrip("/") + "/" for folder in spec["known"] + self.app + self.stdlib]
         self.watch = Watch(known + ["/proc/", "/dev/", "/sys/"])
 
@@ -159,11 +163,20 @@ class Reporter:
         while line:
             line = line[os.write(self.descriptor, line):]
 
+    def watch_all(self):
+        self.follow_code()
+        sys.addaudithook(self.watch)
+
+    def tell_script(self):
+        """A child that was forked off and came to the script's end as well has nothing to tell."""
+        if os.getpid() == self.process:
+            self.send("inventory", **self.loaded())
+            self.send("done")
+
     def run(self):
         import warnings
         warnings.showwarning = self.warn
-        self.follow_code()
-        sys.addaudithook(self.watch)
+        self.watch_all()
         for check in self.checks:
             self.send("begin", id=check["id"])
             del self.warned[:]
@@ -267,26 +280,24 @@ class Reporter:
         else:
             kind = "file"
         relative = "/".join(parts[-count:])
-        real = os.path.realpath(file)
-        inside = any(path.startswith(os.path.realpath(folder) + os.sep) for folder in self.stdlib
-                     for path in (file, real))
+        inside = any(path.startswith(self.real(folder) + os.sep) for folder in self.stdlib
+                     for path in (file, os.path.realpath(file) if os.path.islink(file) else file,
+                                  self.real(os.path.dirname(file)) + os.sep))
         foreign = "site-packages" in parts or "dist-packages" in parts
         owner = "standard library" if inside and not foreign else ""
         return {"module": name, "origin": kind, "owner": owner, "file": relative}
 
-    def inventory(self):
+    def loaded(self):
+        """What the process holds, and what it did to get there."""
         watched = self.watched()
-        files, contents, names = {}, {}, {}
+        files, contents, own = {}, {}, []
         for name, module in sorted(sys.modules.items(), key=lambda item: str(item[0])):
             file = text_of(ask(module, "__file__"))
-            try:
-                bound = dict(vars(module)) if file else {}
-            except BaseException:
-                bound = {}
             if file and name not in ("__main__", "_packproof"):
-                files[str(name)] = os.path.abspath(file)
-                contents[str(name)] = [digest_of_file(file), self.codes.get(name, "")]
-                names[str(name)] = spell(bound, None if self.is_stdlib(file) else str(name))
+                files[str(name)] = file = os.path.abspath(file)
+                contents[str(name)] = ["", self.codes.get(name, "")]
+                if self.is_own(file):
+                    own.append(str(name))
         mapped = set()
         try:
             with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
@@ -300,12 +311,33 @@ class Reporter:
             "prefix": sys.prefix,
             "path": [entry for entry in sys.path if isinstance(entry, str)],
             "files": files,
-            "own": [name for name, file in files.items() if self.is_own(file)],
+            "own": own,
             "contents": contents,
-            "names": names,
             "mapped": sorted(path.encode("utf-8", "replace").decode() for path in mapped),
-            "libraries": {path: digest_of_file(path) for path in sorted(mapped) if ".so" in path},
             **watched,
+        }
+
+    def real(self, folder):
+        """`os.path.realpath`, which asks for each part of a path, once for a folder."""
+        if folder not in self.reals:
+            self.reals[folder] = os.path.realpath(folder)
+        return self.reals[folder]
+
+    def inventory(self):
+        loaded = self.loaded()
+        names = {}
+        for name, file in loaded["files"].items():
+            loaded["contents"][name][0] = digest_of_file(file)
+            try:
+                names[name] = spell(dict(vars(sys.modules[name])), None if self.is_stdlib(file) else name)
+            except BaseException:
+                pass
+        if self.is_brief:
+            return {**loaded, "names": names}
+        return {
+            **loaded,
+            "names": names,
+            "libraries": {path: digest_of_file(path) for path in loaded["mapped"] if ".so" in path},
             **self.distributions(),
             "resources": self.resources(),
             "child": self.child(),
@@ -362,38 +394,42 @@ class Reporter:
         """What RECORD lists and is not there, or is there with another content. Relocation may change shared
         libraries, `.pth` files and scripts; bytecode is made anew."""
         import base64
+        import csv
         import hashlib
         import re
         try:
-            files = distribution.files or []
+            # `distribution.files` leaves out what is missing, from 3.12 on.
+            text = distribution.read_text("RECORD")
+            rows = [row for row in csv.reader((text or "").splitlines()) if row]
+            folder = str(distribution.locate_file(""))
         except BaseException as error:
             return [self.normalise("%s: %s" % (type(error).__name__, error))]
         odd = []
-        for file in files:
-            text = str(file)
-            if "__pycache__" in text or text.endswith(("direct_url.json", "RECORD")):
+        for row in rows:
+            name, digest = row[0], row[1] if len(row) > 1 else ""
+            if "__pycache__" in name or name.endswith(("direct_url.json", "RECORD")):
                 continue
             # The environment's programs. What a package has in a `bin` of its own is its own.
-            if re.match(r"(\.\./)+bin/|/.*/bin/", text):
+            if re.match(r"(\.\./)+bin/|/.*/bin/", name):
                 continue
-            path = os.path.join(str(distribution.locate_file("")), text)
+            path = os.path.join(folder, name)
             try:
-                library = re.search(r"\.so(\.\d+)*$", text)
-                if library or text.endswith(".pth") or file.hash is None:
+                library = re.search(r"\.so(\.\d+)*$", name)
+                if library or name.endswith(".pth") or not digest:
                     os.stat(path)
                     continue
                 with open(path, "rb") as opened:
                     content = opened.read()
             except OSError:
-                odd.append(text + " is missing")
+                odd.append(name + " is missing")
                 continue
             # Programs of a package's are relocated and stripped as libraries are.
             if content.startswith(b"\x7fELF"):
                 continue
-            if file.hash.mode == "sha256":
+            if digest.startswith("sha256="):
                 found = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip("=")
-                if found != file.hash.value:
-                    odd.append("%s has another content (%s)" % (text, found[:8]))
+                if found != digest.partition("=")[2]:
+                    odd.append("%s has another content (%s)" % (name, found[:8]))
         return odd
 
     def resources(self):

@@ -1,33 +1,46 @@
 //! The start probe: the application is started as in production, waited for, and stopped; unpackaged first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use fs_err as fs;
 use regex::Regex;
+use serde::{Deserialize, Serialize};
 
-use super::Error;
 use super::plan::{ApplicationFolder, Plan, StartProbe, World};
 use super::proof::{Difference, Kind, Measured, Probe, seconds};
-use super::sandbox::{Ask, Exit, Job, signal};
+use super::sandbox::{Ask, Exit, Job, Seen, signal};
 use super::side::{Ending, Side, Which, tail};
+use super::{Error, leftover};
 use crate::config::{Ready, Start};
 
 /// Lines of output that a failure shows.
 const TAIL: usize = 40;
 
+/// How often a running application is looked at.
+const LOOK: Duration = Duration::from_millis(250);
+
 /// What one side's probe gave.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Probed {
     pub measured: Option<Measured>,
     /// What went wrong, and the last lines of the output.
     pub failure: Option<(String, String)>,
+    pub seen: Seen,
+    /// What it left in its home folder, the one for temporary files and its working folder.
+    pub left: BTreeSet<String>,
 }
 
 impl Probed {
     fn describe(&self) -> String {
         self.failure.as_ref().map_or_else(|| "starts, gets ready and stops".to_owned(), |(what, _)| what.clone())
     }
+}
+
+/// Whether the environment has to show once more what it does.
+pub(super) fn differ(environment: Option<&Probed>, artifact: &Probed) -> bool {
+    artifact.failure.is_some() || leftover::beyond(environment.map(|it| &it.left), &artifact.left).next().is_some()
 }
 
 /// A failure that both sides share is the environment's, and is said to be.
@@ -77,6 +90,10 @@ impl Filled {
             return Err(Error::UnknownSignal { name: settings.stop.clone() });
         };
         let folder = shared.join(which.name()).join(&settings.name);
+        // What an earlier start left there is not this one's.
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
         fs::create_dir_all(&folder)?;
         // In a network of the sandbox's own every port is free; in the machine's, this one is.
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
@@ -101,21 +118,21 @@ pub(super) fn run(
     target: Option<&mut Side>,
     probe: &StartProbe,
     plan: &Plan,
-    shared: &Path,
 ) -> Result<Probed, Error> {
     let world = plan.world.as_ref().ok_or(Error::NoEnvironment)?;
+    let shared = environment.shared.clone();
     let which = target.as_ref().map_or(Which::Environment, |side| side.which);
-    let filled = Filled::of(&probe.settings, shared, which)?;
+    let filled = Filled::of(&probe.settings, &shared, which)?;
     let settings = &filled.settings;
 
     let mut helpers = Vec::new();
     for (command, written) in settings.with.iter().zip(&probe.settings.with) {
-        let output = environment.folder.join(format!("helper-{}-{}-{}", which.name(), settings.name, helpers.len()));
+        let output = environment.fresh("helper")?.with_extension("output");
         let job = helper_job(environment, command, written, world, &output)?;
         helpers.push(Helper { id: environment.sandbox.run(job)?, command: written.clone(), output });
     }
     let mut probed = if let Some(failure) = meet(environment, &helpers, &probe.settings, &filled.folder)? {
-        Probed { measured: None, failure: Some(failure) }
+        Probed { failure: Some(failure), ..Probed::default() }
     } else {
         let env = settings.env.iter().cloned().collect();
         if let Some(side) = target {
@@ -170,7 +187,7 @@ fn helper_job(side: &Side, command: &str, written: &str, world: &World, output: 
     if matches!(argv[0].as_str(), "python" | "python3") {
         argv[0] = world.python.display().to_string();
     }
-    let mut env = side.variables("helper-home")?;
+    let mut env = side.variables(&side.own_folders("helper", false)?)?;
     if let (Some(folder), Some(path)) = (world.python.parent(), env.get_mut("PATH")) {
         *path = format!("{}:{path}", folder.display());
     }
@@ -224,7 +241,6 @@ fn application(
     filled: &Filled,
 ) -> Result<Probed, Error> {
     let settings = &filled.settings;
-    let limit = Duration::from_secs(settings.timeout);
     let cwd = side.fresh("start")?;
     let output = cwd.with_extension("output");
     let stdin = match &settings.stdin {
@@ -235,35 +251,107 @@ fn application(
         }
         None => None,
     };
-    let mut variables = side.variables("start-home")?;
+    // With an empty cache: an artifact unpacks itself, as at its very first start.
+    let folders = side.own_folders("start", false)?;
+    let mut variables = side.variables(&folders)?;
     variables.extend(env);
-    let job = Job { argv, env: variables, cwd, stdin, stdout: output.clone(), stderr: output.clone() };
+    let job = Job { argv, env: variables, cwd: cwd.clone(), stdin, stdout: output.clone(), stderr: output.clone() };
     let begun = Instant::now();
     let id = side.sandbox.run(job)?;
-    let failed = |what: String| Ok(Probed { measured: None, failure: Some((what, tail(&output, TAIL))) });
+    let passed = pass(side, id, filled, begun, &output)?;
+    let left = leftover::in_folders(&[(&folders.home, "<home>"), (&folders.temporary, "<tmp>"), (&cwd, "<cwd>")]);
+    let seen = side.sandbox.seen(id);
+    let (measured, failure) = match passed {
+        Ok(seconds_to_ready) => {
+            let peak_memory_kib = side.sandbox.peak_memory(id).filter(|kib| *kib > 0);
+            (Some(Measured { seconds_to_ready, peak_memory_kib, processes: side.sandbox.processes(id) }), None)
+        }
+        Err(what) => (None, Some((what, tail(&output, TAIL)))),
+    };
+    Ok(Probed { measured, failure, seen, left })
+}
 
-    let seconds_to_ready = match wait_until_ready(side, id, settings, begun, &output)? {
+/// Seconds until it was ready, or what went wrong.
+fn pass(
+    side: &mut Side,
+    id: u64,
+    filled: &Filled,
+    begun: Instant,
+    output: &Path,
+) -> Result<Result<f64, String>, Error> {
+    let settings = &filled.settings;
+    let limit = Duration::from_secs(settings.timeout);
+    let seconds_to_ready = match wait_until_ready(side, id, settings, begun, output)? {
         Ok(seconds) => seconds,
-        Err(what) => return failed(what),
+        Err(what) => return Ok(Err(what)),
     };
     if settings.ready.is_some() {
+        side.sandbox.look(id)?;
         side.sandbox.signal(id, filled.stop)?;
         let Some(exit) = side.sandbox.wait(id, limit)? else {
             side.kill(id)?;
-            return failed(format!("still running {} s after {}", limit.as_secs(), settings.stop));
+            return Ok(Err(format!("still running {} s after {}", limit.as_secs(), settings.stop)));
         };
         if exit != Exit::Code(settings.exit_code) {
-            return failed(format!("after {}: {exit}, expected exit status {}", settings.stop, settings.exit_code));
+            let (stop, wanted) = (&settings.stop, settings.exit_code);
+            return Ok(Err(format!("after {stop}: {exit}, expected exit status {wanted}")));
         }
     }
     if let Some(pattern) = &settings.output
-        && !Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(&read(&output)))
+        && !regex(pattern)?.is_match(&read(output))
     {
-        return failed(format!("its output does not match `{pattern}`"));
+        return Ok(Err(format!("its output does not match `{pattern}`")));
     }
-    let peak_memory_kib = side.sandbox.peak_memory(id).filter(|kib| *kib > 0);
-    let processes = side.sandbox.processes(id);
-    Ok(Probed { measured: Some(Measured { seconds_to_ready, peak_memory_kib, processes }), failure: None })
+    Ok(Ok(seconds_to_ready))
+}
+
+/// How long an application that is started as it is may run, before it counts as one that runs on.
+pub(super) const AS_IT_IS: Duration = Duration::from_secs(8);
+
+/// What an application does that nobody said anything about: started without arguments and input, does it end, and how,
+/// or does it run on? Gives that, and what it said.
+pub(super) fn as_it_is(
+    side: &mut Side,
+    unpackaged: Option<(&StartProbe, &[ApplicationFolder])>,
+    limit: Duration,
+) -> Result<(String, String, Seen), Error> {
+    let cwd = side.fresh("as-it-is")?;
+    let output = cwd.with_extension("output");
+    let mut env = side.variables(&side.own_folders("as-it-is", true)?)?;
+    let mut argv = vec![side.program.display().to_string()];
+    if let Some((probe, application)) = unpackaged {
+        argv.extend(side.interpreter_options());
+        argv.extend(probe.unpackaged.iter().cloned());
+        env = with_python_path(env, probe, application);
+    }
+    let job = Job { argv, env, cwd, stdin: None, stdout: output.clone(), stderr: output.clone() };
+    let id = side.sandbox.run(job)?;
+    let did = match finish(side, id, limit)? {
+        Ending::Exited(exit) => format!("ends with {exit}"),
+        Ending::TooLong(_) => RUNS_ON.to_owned(),
+    };
+    Ok((did, tail(&output, TAIL), side.sandbox.seen(id)))
+}
+
+pub(super) const RUNS_ON: &str = "runs on";
+
+/// As [`Side::finish`], looking at what runs meanwhile.
+pub(super) fn finish(side: &mut Side, id: u64, limit: Duration) -> Result<Ending, Error> {
+    let end = Instant::now() + limit;
+    // The first looks soon: it may be over quickly.
+    let mut pause = Duration::from_millis(20);
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if let Some(exit) = side.sandbox.wait(id, pause.min(left))? {
+            return Ok(Ending::Exited(exit));
+        }
+        if left.is_zero() {
+            side.kill(id)?;
+            return Ok(Ending::TooLong(limit));
+        }
+        side.sandbox.look(id)?;
+        pause = (pause * 2).min(LOOK);
+    }
 }
 
 /// Seconds, or what went wrong. Without `ready` it is the end that is waited for.
@@ -276,15 +364,20 @@ fn wait_until_ready(
 ) -> Result<Result<f64, String>, Error> {
     let limit = Duration::from_secs(settings.timeout);
     let Some(ready) = &settings.ready else {
-        let ending = side.finish(id, limit)?;
+        let ending = finish(side, id, limit)?;
         let seconds_to_end = seconds(begun.elapsed());
         return Ok(match ending {
             Ending::Exited(Exit::Code(code)) if code == settings.exit_code => Ok(seconds_to_end),
             ending => Err(format!("{ending}, expected exit status {}", settings.exit_code)),
         });
     };
-    let sign = Sign::of(ready);
+    let sign = Sign::of(ready)?;
+    let mut looked = begun;
     let seconds_to_ready = loop {
+        if looked.elapsed() > LOOK {
+            side.sandbox.look(id)?;
+            looked = Instant::now();
+        }
         let exit = side.sandbox.wait(id, sign.pause)?;
         let seen = sign.seen(side, output)?;
         match exit {
@@ -319,19 +412,22 @@ enum Look {
 }
 
 impl Sign {
-    fn of(ready: &Ready) -> Self {
-        let said = |pattern: &str, shown: &str| Self {
-            // A pattern that does not compile was refused with the configuration; it matches nothing here.
-            look: Look::Output(Regex::new(pattern).unwrap_or_else(|_| Regex::new("$^").expect("it is valid"))),
-            pause: Duration::from_millis(10),
-            did: format!("said `{shown}`"),
-            did_not: format!("did not say `{shown}`"),
+    fn of(ready: &Ready) -> Result<Self, Error> {
+        let said = |pattern: &str, shown: &str| {
+            Ok(Self {
+                look: Look::Output(regex(pattern)?),
+                pause: Duration::from_millis(10),
+                did: format!("said `{shown}`"),
+                did_not: format!("did not say `{shown}`"),
+            })
         };
-        let answered = |ask: Ask, status: u16, shown: &str| Self {
-            look: Look::Ask(ask, status),
-            pause: Duration::from_millis(50),
-            did: format!("answered at `{shown}`"),
-            did_not: format!("did not answer at `{shown}`"),
+        let answered = |ask: Ask, status: u16, shown: &str| {
+            Ok(Self {
+                look: Look::Ask(ask, status),
+                pause: Duration::from_millis(50),
+                did: format!("answered at `{shown}`"),
+                did_not: format!("did not answer at `{shown}`"),
+            })
         };
         match ready {
             Ready::Text(text) => said(&regex::escape(text), text),
@@ -350,6 +446,11 @@ impl Sign {
             Look::Ask(ask, wanted) => side.sandbox.ask(ask.clone())? == Ok(*wanted),
         })
     }
+}
+
+/// A configuration's patterns were tried when it was read; those of an artifact's record were not.
+fn regex(pattern: &str) -> Result<Regex, Error> {
+    Regex::new(pattern).map_err(|source| Error::Pattern { pattern: pattern.to_owned(), source })
 }
 
 fn read(output: &Path) -> String {

@@ -14,9 +14,10 @@ use packproof::layout::{Entry, Layout, Origin, Source};
 use packproof::pack::{self, Compression};
 use packproof::pipeline::{self, Choices, Plan, Project};
 use packproof::progress::Silent;
-use packproof::verify::{self, Expected, Kind, Proof, Verdict};
+use packproof::verify::{self, Kind, Proof, Unpackaged, Verdict};
 
-use crate::support::python;
+use crate::proof::text;
+use crate::support::{python, run, write};
 
 const MAIN: &str = r#"
 import signal, sys
@@ -64,7 +65,7 @@ struct Shop {
     folder: tempfile::TempDir,
     project: Project,
     plan: Plan,
-    expected: Expected,
+    unpackaged: Unpackaged,
 }
 
 impl Shop {
@@ -110,8 +111,9 @@ impl Shop {
         write(&root.join("project/main.py"), MAIN);
         write(&root.join("project/helper.py"), "import shapes.native\nX = shapes.native.MARK\n");
         write(&root.join("project/src/stock.py"), "COUNT = 2\n");
+        write(&root.join("project/text/hello.txt"), "hello\n");
         let configuration = format!(
-            "[runner]\nentry = \"main.py\"\npath = [\"src\"]\n[environment]\npython = '{}'\n\
+            "[runner]\nentry = \"main.py\"\npath = [\"src\"]\ninclude = [\"text/*\"]\n[environment]\npython = '{}'\n\
              [start]\nready = \"Ready\"\ntimeout = 60\n",
             venv.join("bin/python").display()
         );
@@ -120,8 +122,8 @@ impl Shop {
         let mut plan = project.plan().unwrap();
         slim(&mut plan.planned.layout);
         let wanted = verify_plan(&project, &plan, Path::new("/nonexistent"));
-        let expected = verify::expect(&wanted, &Silent).unwrap();
-        Self { folder, project, plan, expected }
+        let unpackaged = verify::expect(&wanted, &Silent).unwrap();
+        Self { folder, project, plan, unpackaged }
     }
 
     fn root(&self) -> PathBuf {
@@ -149,7 +151,7 @@ impl Shop {
                 probe.settings.timeout = 10;
             }
         }
-        let proof = verify::prove_against(&wanted, &self.expected, &Silent).unwrap();
+        let proof = verify::prove_against(&wanted, &self.unpackaged, &Silent).unwrap();
         fs::remove_dir_all(out.parent().unwrap()).unwrap();
         proof
     }
@@ -170,6 +172,14 @@ impl Target<'_> {
     fn find(&self, end: &str) -> ArchivePath {
         let mut found = self.layout.entries.keys().filter(|path| path.as_str().ends_with(end));
         found.next().unwrap_or_else(|| panic!("nothing ends with {end}")).clone()
+    }
+
+    fn text(&self, path: &ArchivePath) -> String {
+        match &self.layout.entries[path].source {
+            Source::File(file) => fs::read_to_string(file).unwrap(),
+            Source::Patched { bytes, .. } | Source::Generated(bytes) => String::from_utf8(bytes.clone()).unwrap(),
+            other => panic!("{other:?}"),
+        }
     }
 
     /// With its bytecode.
@@ -233,6 +243,22 @@ for number in range(256):
         except OSError:
             pass
 os._exit(0)
+"#;
+
+/// A folder of another module's goes first, once a start has been.
+const SECOND_START: &str = r#"
+seen = os.path.join(sys.prefix, ".seen")
+if os.path.exists(seen):
+    folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "other")
+    import importlib.util
+    class Other:
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            file = os.path.join(folder, "helper.py")
+            return importlib.util.spec_from_file_location(name, file) if name == "helper" else None
+    sys.meta_path.insert(0, Other)
+else:
+    open(seen, "w").close()
 "#;
 
 const MUTATIONS: &[Mutation] = &[
@@ -306,7 +332,52 @@ const MUTATIONS: &[Mutation] = &[
         |mut it| it.drop("lib/libpython"),
         (Kind::NoResult, "", "did not come back"),
     ),
+    mutation(
+        "a file that the application reads while it runs is missing",
+        |mut it| it.drop("app/text/hello.txt"),
+        (Kind::File, "app/text/hello.txt", "is missing"),
+    ),
+    mutation(
+        "a distribution's file that nothing reads is missing",
+        |mut it| it.drop("extras/plugin.py"),
+        (Kind::Record, "extras", "extras/plugin.py is missing"),
+    ),
     // Something is there that should be something else.
+    mutation(
+        "the entry script is another one",
+        |mut it| it.replace("app/main.py", &format!("{MAIN}# x\n")),
+        (Kind::File, "app/main.py", ""),
+    ),
+    mutation(
+        "a digest in RECORD is another one",
+        |mut it| {
+            let record = it.find("shapes-1.0.dist-info/RECORD");
+            let text = it.text(&record);
+            let at = text.find("shapes/table.json,sha256=").unwrap() + "shapes/table.json,sha256=".len();
+            let other = if text[at..].starts_with('A') { "B" } else { "A" };
+            it.generate(record, format!("{}{other}{}", &text[..at], &text[at + 1..]).into_bytes());
+        },
+        (Kind::Record, "shapes", "shapes/table.json has another content"),
+    ),
+    mutation(
+        "RECORD names a file that is not there",
+        |mut it| {
+            let record = it.find("shapes-1.0.dist-info/RECORD");
+            let text = it.text(&record);
+            it.generate(record, format!("shapes/gone.txt,,\n{text}").into_bytes());
+        },
+        (Kind::Record, "shapes", "shapes/gone.txt is missing"),
+    ),
+    mutation(
+        "the second start loads another module",
+        |mut it| {
+            let place = it.find("app/helper.py");
+            let other = it.text(&place).replace("MARK", "MARK + 0");
+            it.beside("00_packproof.pth", "other/helper.py", &other);
+            it.start_up(SECOND_START);
+        },
+        (Kind::Code, "helper", ""),
+    ),
     mutation(
         "a module is a package",
         |mut it| {
@@ -464,6 +535,18 @@ const MUTATIONS: &[Mutation] = &[
         "a module forges results on every descriptor",
         |mut it| it.append("shapes/late.py", LATE, FORGER),
         (Kind::NoResult, "shapes.late", "exit status 0"),
+    ),
+    mutation(
+        "a module ends the process a moment later",
+        |mut it| {
+            it.append(
+                "shapes/late.py",
+                LATE,
+                "import os, threading, time\nthreading.Thread(target=lambda: (time.sleep(0.1), os.kill(os.getpid(), 9)), \
+                 daemon=True).start()",
+            );
+        },
+        (Kind::NoResult, "", "SIGKILL"),
     ),
     mutation(
         "a module crashes",
@@ -632,17 +715,4 @@ fn distribution(site: &Path, (name, version): (&str, &str), files: &[(&str, &str
 
 fn indented(code: &str) -> String {
     code.lines().fold(String::new(), |text, line| format!("{text}    {line}\n"))
-}
-
-fn write(path: &Path, text: &str) {
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, text).unwrap();
-}
-
-fn run(command: &mut Command) {
-    assert!(command.status().unwrap().success(), "{command:?}");
-}
-
-fn text(proof: &Proof) -> String {
-    packproof::report::proof::render(proof)
 }

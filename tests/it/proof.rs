@@ -15,6 +15,8 @@ use packproof::verify::{
     World, expect, prove,
 };
 
+use crate::support::{run, write};
+
 const MAIN: &str = r#"
 import os, signal, socket, sys
 with open(os.environ["PEER"]) as file:
@@ -44,13 +46,13 @@ while True:
 const SMOKE: &str = "from shapes.late import Circle\nimport helper\nassert Circle().area() == 3 and helper.X == 1\n";
 
 /// What the artifact is made of, laid out for a test to spoil before [`Fixture::pack`].
-struct Fixture {
+pub(crate) struct Fixture {
     folder: tempfile::TempDir,
     version: String,
 }
 
 impl Fixture {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         // On purpose not below the folder of the run's own scratch, and readable by another user.
         let folder = tempfile::Builder::new().permissions(std::fs::Permissions::from_mode(0o755)).tempdir().unwrap();
         let root = folder.path();
@@ -104,12 +106,12 @@ impl Fixture {
         Self { folder, version }
     }
 
-    fn path(&self, below: &str) -> PathBuf {
+    pub(crate) fn path(&self, below: &str) -> PathBuf {
         self.folder.path().join(below)
     }
 
     /// In the tree.
-    fn package(&self, below: &str) -> PathBuf {
+    pub(crate) fn package(&self, below: &str) -> PathBuf {
         let library = self.path(&format!("tree/lib/python{}", self.version));
         ["site-packages", "dist-packages"]
             .map(|name| library.join(name))
@@ -120,7 +122,7 @@ impl Fixture {
     }
 
     /// A script, and the tree behind it.
-    fn pack(&self, prelude: &str) -> PathBuf {
+    pub(crate) fn pack(&self, prelude: &str) -> PathBuf {
         let artifact = self.path("project/dist/app");
         let script = format!(
             "#!/bin/sh\n{prelude}\ntree=\"$HOME/.cache/packproof/app\"\n\
@@ -137,7 +139,7 @@ impl Fixture {
         artifact
     }
 
-    fn plan(&self, artifact: PathBuf) -> Plan {
+    pub(crate) fn plan(&self, artifact: PathBuf) -> Plan {
         let (_, base, _) = base_python();
         let check = |module: &str, names: &[&str]| {
             ImportCheck::of(module, names.iter().map(|name| (*name).into()).collect(), "main.py:9", false)
@@ -180,6 +182,8 @@ impl Fixture {
                 },
                 unpackaged: vec![self.path("project/main.py").display().to_string()],
             }],
+            as_it_is: None,
+            files: BTreeMap::new(),
             distributions: vec!["shapes".into()],
             inputs: BTreeMap::new(),
             libraries: packproof::verify::Libraries::default(),
@@ -188,7 +192,7 @@ impl Fixture {
         }
     }
 
-    fn prove(&self) -> Proof {
+    pub(crate) fn prove(&self) -> Proof {
         prove(&self.plan(self.pack("")), &Silent).unwrap()
     }
 }
@@ -227,20 +231,11 @@ fn walk(folder: &Path, end: &str) -> Vec<PathBuf> {
         .collect()
 }
 
-fn write(path: &Path, text: &str) {
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, text).unwrap();
-}
-
-fn run(command: &mut Command) {
-    assert!(command.status().unwrap().success(), "{command:?}");
-}
-
-fn text(proof: &Proof) -> String {
+pub(crate) fn text(proof: &Proof) -> String {
     packproof::report::proof::render(proof)
 }
 
-fn difference<'a>(proof: &'a Proof, kind: Kind, subject: &str) -> &'a packproof::verify::Difference {
+pub(crate) fn difference<'a>(proof: &'a Proof, kind: Kind, subject: &str) -> &'a packproof::verify::Difference {
     assert_eq!(proof.verdict, Verdict::NotProved);
     proof
         .differences
@@ -323,11 +318,9 @@ if sys.prefix.endswith(".cache/packproof/app") and @FULL@:
         assert not os.path.exists(path), path
     system = [path for path in ("/usr/bin/python3", "/usr/local/bin/python3") if os.path.lexists(path)]
     for python in system:
-        try:
-            subprocess.run([python, "-c", "1"])
-        except (FileNotFoundError, PermissionError):
-            continue
-        sys.exit(python + " runs")
+        # By way of a shell: that an application starts one itself is a difference, whether it succeeds or not.
+        if subprocess.run(["sh", "-c", python + " -c 1"], stderr=subprocess.DEVNULL).returncode not in (126, 127):
+            sys.exit(python + " runs")
     library = "/usr/lib/python%d.%d" % sys.version_info[:2]
     for path in [library, "/usr", "/", "/proc", "/tmp"]:
         assert libc.umount2(path.encode(), 2) == -1, path
@@ -423,7 +416,7 @@ fn an_import_that_ends_the_process_or_forges_results_is_no_result() {
 }
 
 /// The same module on both sides.
-fn on_both_sides(fixture: &Fixture, module: &str) {
+pub(crate) fn on_both_sides(fixture: &Fixture, module: &str) {
     let site = fixture.path(&format!("venv/lib/python{}/site-packages", fixture.version));
     for place in [site.join("shapes/late.py"), fixture.package("shapes/late.py")] {
         write(&place, module);
@@ -431,7 +424,7 @@ fn on_both_sides(fixture: &Fixture, module: &str) {
 }
 
 /// With nothing but imports to compare.
-fn imports_alone(fixture: &Fixture, prelude: &str) -> Plan {
+pub(crate) fn imports_alone(fixture: &Fixture, prelude: &str) -> Plan {
     let mut plan = fixture.plan(fixture.pack(prelude));
     plan.starts.clear();
     plan.scripts.clear();
@@ -517,7 +510,7 @@ fn a_record_holds_scripts_of_one_name_and_nothing_of_a_start_with_helpers_but_it
     plan.scripts.push(second);
     plan.imports.clear();
     plan.starts[0].settings.env.push(("TOKEN".into(), "hunter2".into()));
-    let record = Record::of(&plan, &expect(&plan, &Silent).unwrap()).unwrap();
+    let record = Record::of(&plan, &expect(&plan, &Silent).unwrap().expected).unwrap();
     let entries = record.entries().unwrap();
     let names: Vec<&str> = entries.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["expected.json.zst", "smoke/000-smoke.py", "smoke/001-smoke.py"]);

@@ -10,7 +10,8 @@ use packproof::pipeline::{self, Choices, Plan, Project};
 use packproof::progress::Silent;
 use packproof::verify::{Kind, Proof, Verdict, prove};
 
-use crate::support::python;
+use crate::proof::text;
+use crate::support::{python, write};
 
 const MAIN: &str = r#"
 def late():
@@ -62,15 +63,6 @@ impl Application {
         let tool = Path::new(env!("CARGO_BIN_EXE_packproof"));
         prove(&pipeline::proof_plan(&self.project, &self.plan.planned, &self.pack(), tool), &Silent).unwrap()
     }
-}
-
-fn write(path: &Path, text: &str) {
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, text).unwrap();
-}
-
-fn text(proof: &Proof) -> String {
-    packproof::report::proof::render(proof)
 }
 
 #[test]

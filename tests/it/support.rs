@@ -298,3 +298,14 @@ pub(crate) fn failure(output: &Output) -> (i32, String) {
 pub(crate) fn skipped(needs: &str) {
     eprintln!("skipped: needs {needs}");
 }
+
+/// With the folders that it takes.
+pub(crate) fn write(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+/// To the end, which must be a good one.
+pub(crate) fn run(command: &mut Command) {
+    assert!(command.status().unwrap().success(), "{command:?}");
+}

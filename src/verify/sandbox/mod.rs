@@ -6,6 +6,7 @@
 
 mod ask;
 mod network;
+mod processes;
 mod protocol;
 mod reenter;
 mod root;
@@ -22,7 +23,7 @@ pub use ask::Ask;
 use fs_err as fs;
 pub(in crate::verify) use protocol::is_system;
 use protocol::{Event, Request, Role, Spec, VARIABLE};
-pub use protocol::{Exit, Job, Join, View};
+pub use protocol::{Exit, Job, Join, Seen, View};
 pub use reenter::reenter;
 
 /// How long the sandbox may take to open; nothing of the application's runs before.
@@ -52,6 +53,8 @@ pub struct Sandbox {
     /// Peak resident set in KiB, number of processes.
     memory: BTreeMap<u64, (u64, u64)>,
     answers: BTreeMap<u64, Result<u16, String>>,
+    /// All that was ever seen of a job.
+    seen: BTreeMap<u64, Seen>,
     programs: BTreeMap<u64, String>,
     stderr: PathBuf,
     network: Join,
@@ -120,6 +123,7 @@ impl Sandbox {
             refused: BTreeMap::new(),
             memory: BTreeMap::new(),
             answers: BTreeMap::new(),
+            seen: BTreeMap::new(),
             programs: BTreeMap::new(),
             stderr,
             network: spec.network,
@@ -212,11 +216,26 @@ impl Sandbox {
             Ok(Event::NotStarted { id, reason }) => _ = self.refused.insert(id, reason),
             Ok(Event::Memory { id, kib, processes }) => _ = self.memory.insert(id, (kib, processes)),
             Ok(Event::Answer { number, answer }) => _ = self.answers.insert(number, answer),
+            Ok(Event::Seen { id, seen }) => {
+                let all = self.seen.entry(id).or_default();
+                all.mapped.extend(seen.mapped);
+                all.open.extend(seen.open);
+                all.programs.extend(seen.programs);
+            }
             Ok(Event::Opened { .. } | Event::Refused { .. }) => {}
             Err(RecvTimeoutError::Timeout) => return Ok(false),
             Err(RecvTimeoutError::Disconnected) => return Err(Error::Ended { stderr: self.last_words() }),
         }
         Ok(true)
+    }
+
+    /// Looks at what the job has to do with; [`Self::seen`] has it once the answer has been heard, with the next event.
+    pub fn look(&mut self, id: u64) -> Result<(), Error> {
+        self.request(&Request::Look { id })
+    }
+
+    pub fn seen(&self, id: u64) -> Seen {
+        self.seen.get(&id).cloned().unwrap_or_default()
     }
 
     /// Peak resident set in KiB, as it was when the job was sent its first signal.

@@ -1,7 +1,7 @@
 //! What the tool and the sandbox's first process say to each other: one JSON object a line, requests on its
 //! standard input, events on its standard output.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -77,6 +77,10 @@ pub(super) enum Request {
         number: u64,
         ask: Ask,
     },
+    /// What it has mapped, opened and started; answered in an event of its own.
+    Look {
+        id: u64,
+    },
     /// SIGKILL to the process and its group.
     Kill {
         id: u64,
@@ -105,10 +109,22 @@ pub(super) enum Event {
         number: u64,
         answer: Result<u16, String>,
     },
+    Seen {
+        id: u64,
+        seen: Seen,
+    },
     Exited {
         id: u64,
         exit: Exit,
     },
+}
+
+/// What the processes of a job have to do with at the moment: files that are mapped or open, and programs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    pub mapped: BTreeSet<String>,
+    pub open: BTreeSet<String>,
+    pub programs: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,6 +11,7 @@ use fs_err as fs;
 use rustix::process::{Pid, Signal, WaitOptions};
 use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags};
 
+use super::processes::{descendants, kill_descendants, look, peak_memory};
 use super::protocol::{Event, Exit, Job, Join, Request, Role, Spec, VARIABLE};
 use super::{network, root};
 
@@ -180,6 +181,10 @@ fn serve(notes: Vec<String>) -> i32 {
                     send(&Event::Answer { number, answer });
                 });
             }
+            Ok(Request::Look { id }) => {
+                let seen = jobs.pid(id).map(look).unwrap_or_default();
+                send(&Event::Seen { id, seen });
+            }
             Ok(Request::Kill { id }) => {
                 if let Some(pid) = jobs.pid(id) {
                     let _ = rustix::process::kill_process_group(pid, Signal::KILL);
@@ -250,56 +255,4 @@ fn reap(jobs: &Jobs) {
         };
         send(&Event::Exited { id, exit });
     }
-}
-
-/// `VmHWM`, in KiB.
-fn peak_memory(pid: Pid) -> u64 {
-    fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero()))
-        .ok()
-        .and_then(|status| {
-            let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-            line.trim().strip_suffix("kB")?.trim().parse().ok()
-        })
-        .unwrap_or_default()
-}
-
-/// Orphans come to this process, so that a few rounds find whatever forks in between.
-fn kill_descendants() {
-    let own = rustix::process::getpid().as_raw_nonzero().get();
-    for _ in 0..100 {
-        let found = descendants(own);
-        if found.is_empty() {
-            return;
-        }
-        for pid in found.into_iter().filter_map(Pid::from_raw) {
-            let _ = rustix::process::kill_process(pid, Signal::KILL);
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-}
-
-fn descendants(own: i32) -> Vec<i32> {
-    let mut parents = BTreeMap::new();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
-        let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else { continue };
-        // The name in parentheses may hold anything; state and parent follow the last one.
-        let Some((_, rest)) = stat.rsplit_once(')') else { continue };
-        let mut fields = rest.split_whitespace();
-        if let (Some(state), Some(parent)) = (fields.next(), fields.next().and_then(|it| it.parse::<i32>().ok()))
-            && state != "Z"
-        {
-            parents.insert(pid, parent);
-        }
-    }
-    let is_below = |mut pid: i32| {
-        while let Some(parent) = parents.get(&pid) {
-            if *parent == own {
-                return true;
-            }
-            pid = *parent;
-        }
-        false
-    };
-    parents.keys().copied().filter(|pid| is_below(*pid)).collect()
 }

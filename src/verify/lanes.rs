@@ -1,0 +1,222 @@
+//! Scripts and starts: each a job, which one of two lanes takes, each lane with sandboxes of its own.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use super::expected::Unpackaged;
+use super::pair::{Ground, Pair};
+use super::plan::{Limits, Plan, StartProbe};
+use super::proof::{Difference, Kind};
+use super::scripts::{self, Ran, Script};
+use super::side::Side;
+use super::smoke::{self, Runs, Smoke};
+use super::start::{self, Probed};
+use super::{Error, left_out};
+use crate::progress::Progress;
+
+/// What is done beside the imports, in the order of a proof's results.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Job<'a> {
+    Start(&'a StartProbe),
+    /// Without a word of the configuration's about it.
+    AsItIs(&'a StartProbe),
+    Script(Script<'a>),
+    /// The interpreter again, with the application's own imports, where no script starts it.
+    Again,
+}
+
+impl Job<'_> {
+    pub(super) fn all(plan: &Plan) -> Vec<Job<'_>> {
+        let files = plan.scripts.iter().map(|path| Script::File(path));
+        let scripts: Vec<Script<'_>> = files.chain(plan.pytest.as_ref().map(Script::Pytest)).collect();
+        let starts = plan.starts.iter().map(Job::Start);
+        // Seldom short, and no other job is to wait for it in the end.
+        let as_it_is = plan.as_it_is.iter().filter(|_| plan.starts.is_empty()).map(Job::AsItIs);
+        let again = scripts.is_empty().then_some(Job::Again);
+        starts.chain(as_it_is).chain(again).chain(scripts.into_iter().map(Job::Script)).collect()
+    }
+}
+
+pub(super) struct Queue<'a>(Mutex<VecDeque<(usize, Job<'a>)>>);
+
+impl<'a> Queue<'a> {
+    pub(super) fn new(jobs: Vec<Job<'a>>) -> Self {
+        Self(Mutex::new(jobs.into_iter().enumerate().collect()))
+    }
+
+    fn next(&self) -> Option<(usize, Job<'a>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+}
+
+/// What a job of the environment's side gave.
+pub(super) enum Before {
+    Start(String, Probed),
+    /// Nothing where it cannot be kept apart from everything of the user's.
+    AsItIs(Option<String>),
+    Script(String, Box<Ran>),
+}
+
+/// The environment's half of what is left in the queue.
+pub(super) fn drain_environment(
+    side: &mut Side,
+    queue: &Queue<'_>,
+    plan: &Plan,
+    progress: &dyn Progress,
+) -> Result<Vec<Before>, Error> {
+    let mut found = Vec::new();
+    while let Some((_, job)) = queue.next() {
+        match job {
+            Job::Start(probe) => {
+                let probed = start::run(side, None, probe, plan)?;
+                found.push(Before::Start(probe.settings.name.clone(), probed));
+            }
+            Job::AsItIs(probe) => {
+                let unpackaged = Some((probe, plan.application.as_slice()));
+                let did = side.is_apart().then(|| start::as_it_is(side, unpackaged, start::AS_IT_IS)).transpose()?;
+                found.push(Before::AsItIs(did.map(|(did, ..)| did)));
+            }
+            Job::Script(script) => {
+                let ran = scripts::run(side, script, plan.limits.script, progress)?;
+                found.push(Before::Script(script.key(), Box::new(ran)));
+            }
+            Job::Again => {}
+        }
+    }
+    Ok(found)
+}
+
+/// What a job showed of both sides.
+pub(super) enum Done {
+    Start {
+        name: String,
+        before: Option<Box<Probed>>,
+        after: Option<Box<Probed>>,
+    },
+    /// What it did, packed; the output, and what was seen of it.
+    AsItIs {
+        before: Option<String>,
+        after: Option<(String, String, super::sandbox::Seen)>,
+    },
+    Script {
+        name: String,
+        before: Option<Box<Ran>>,
+        after: Box<Ran>,
+    },
+    Again(Vec<usize>, Smoke),
+}
+
+/// As many as the artifact's interpreter is started with again: the first are the application's own.
+const AGAIN: usize = 50;
+
+/// The artifact's half of what is left in the queue; the environment's where it is not known, or where the artifact's
+/// shows something that it may be to blame for.
+pub(super) fn drain(
+    pair: &mut Pair,
+    queue: &Queue<'_>,
+    ground: &Ground<'_>,
+    known: &Unpackaged,
+    plan: &Plan,
+    progress: &dyn Progress,
+) -> Result<Vec<(usize, Done)>, Error> {
+    let mut found = Vec::new();
+    while let Some((number, job)) = queue.next() {
+        let done = match job {
+            Job::Start(probe) => start(pair, known, probe, plan, ground)?,
+            Job::AsItIs(probe) => as_it_is(pair, known, probe, plan)?,
+            Job::Script(script) => {
+                let key = script.key();
+                let mut before = known.scripts.get(&key).cloned();
+                let after = scripts::run(&mut pair.artifact, script, plan.limits.script, progress)?;
+                let is_known = before.is_some();
+                let again = |before: &Option<Ran>| {
+                    before.is_none() || is_known && scripts::differ(script, before.as_ref(), &after)
+                };
+                if let Some(environment) = pair.environment.as_mut().filter(|_| again(&before)) {
+                    before = Some(scripts::run(environment, script, plan.limits.script, progress)?);
+                }
+                Done::Script { name: script.name(), before: before.map(Box::new), after: Box::new(after) }
+            }
+            Job::Again => {
+                let (checks, _) = left_out::split(&plan.imports);
+                let ids: Vec<usize> = (0..checks.len().min(AGAIN)).collect();
+                // The numbers before are those of the imports.
+                let runs = Runs { first: 3, count: 1, is_brief: true };
+                let Limits { import, .. } = plan.limits;
+                let few = &checks[..ids.len()];
+                let smoke = smoke::run(&mut pair.artifact, few, import, runs, &crate::progress::Silent)?;
+                Done::Again(ids, smoke.into_iter().next().unwrap_or_default())
+            }
+        };
+        progress.advance(1);
+        found.push((number, done));
+    }
+    Ok(found)
+}
+
+fn start(
+    pair: &mut Pair,
+    known: &Unpackaged,
+    probe: &StartProbe,
+    plan: &Plan,
+    ground: &Ground<'_>,
+) -> Result<Done, Error> {
+    let Pair { environment, artifact } = pair;
+    let name = probe.settings.name.clone();
+    let Some(environment) = environment else {
+        // Its helpers run from the environment.
+        let can = probe.settings.with.is_empty();
+        let after = can.then(|| start::run_alone(artifact, probe, &ground.shared)).transpose()?;
+        return Ok(Done::Start { name, before: None, after: after.map(Box::new) });
+    };
+    let mut before = known.starts.get(&name).cloned();
+    if before.is_none() {
+        before = Some(start::run(environment, None, probe, plan)?);
+    }
+    if before.as_ref().is_some_and(|before| before.failure.is_some()) {
+        return Ok(Done::Start { name, before: before.map(Box::new), after: None });
+    }
+    let after = start::run(environment, Some(artifact), probe, plan)?;
+    if start::differ(before.as_ref(), &after) && known.starts.contains_key(&name) {
+        let mut again = start::run(environment, None, probe, plan)?;
+        again.left.extend(before.into_iter().flat_map(|before| before.left));
+        before = Some(again);
+    }
+    Ok(Done::Start { name, before: before.map(Box::new), after: Some(Box::new(after)) })
+}
+
+/// Only in full isolation: nobody asked for it to be started, and it has nothing to harm there.
+fn as_it_is(pair: &mut Pair, known: &Unpackaged, probe: &StartProbe, plan: &Plan) -> Result<Done, Error> {
+    let mut before = known.expected.get(Kind::Start, AS_IT_IS).cloned();
+    if !pair.is_apart() || before.is_none() {
+        return Ok(Done::AsItIs { before: None, after: None });
+    }
+    let runs_on = before.as_deref() == Some(start::RUNS_ON);
+    let limit = if runs_on { start::AS_IT_IS } else { plan.limits.import };
+    let after = start::as_it_is(&mut pair.artifact, None, limit)?;
+    if before.as_ref() != Some(&after.0)
+        && let Some(environment) = &mut pair.environment
+    {
+        // It may have been about to end.
+        let unpackaged = Some((probe, plan.application.as_slice()));
+        before = Some(start::as_it_is(environment, unpackaged, plan.limits.import)?.0);
+    }
+    Ok(Done::AsItIs { before, after: Some(after) })
+}
+
+/// What the start without `[start]` is called.
+pub(super) const AS_IT_IS: &str = "the application, started as it is";
+
+/// What two sides did that nobody told anything.
+pub(super) fn compare_as_it_is(before: &str, after: &(String, String, super::sandbox::Seen)) -> Option<Difference> {
+    let (did, output, _) = after;
+    (before != did).then(|| Difference {
+        kind: Kind::Start,
+        subject: AS_IT_IS.to_owned(),
+        because: vec!["there is no [start]".to_owned()],
+        also: Vec::new(),
+        environment: before.to_owned(),
+        artifact: did.clone(),
+        output: Some(output.clone()).filter(|output| !output.is_empty()),
+    })
+}

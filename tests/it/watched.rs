@@ -1,0 +1,130 @@
+//! What the proof does beside the imports: starts without `[start]`, later starts of the artifact, processes that end for
+//! what several imports do together, and everything that scripts and starts reach.
+
+use fs_err as fs;
+use packproof::progress::Silent;
+use packproof::verify::{Kind, Start as Started, StartProbe, prove};
+
+use crate::proof::{Fixture, difference, imports_alone, on_both_sides, text};
+use crate::support::write;
+
+#[test]
+fn without_start_the_application_is_started_as_it_is() {
+    let fixture = Fixture::new();
+    let main = "import sys\nprint('usage')\nsys.exit(2)\n";
+    for place in ["project/main.py", "tree/app/main.py"] {
+        write(&fixture.path(place), main);
+    }
+    let mut plan = imports_alone(&fixture, "");
+    plan.imports.truncate(1);
+    let unpackaged = vec![fixture.path("project/main.py").display().to_string()];
+    plan.as_it_is = Some(StartProbe::as_it_is(unpackaged));
+    let proof = prove(&plan, &Silent).unwrap();
+    if proof.isolation.partial.is_some() {
+        return crate::support::skipped("namespaces");
+    }
+    assert!(proof.is_proved() && proof.start == Started::AsItIs, "{}", text(&proof));
+    assert!(text(&proof).contains("as it is, since there is no [start]: ends with exit status 2 in both"));
+
+    write(&fixture.path("tree/app/main.py"), "import gone\n");
+    plan.artifact = fixture.pack("");
+    let proof = prove(&plan, &Silent).unwrap();
+    let found = difference(&proof, Kind::Start, "the application, started as it is");
+    let both = (found.environment.as_str(), found.artifact.as_str());
+    assert_eq!(both, ("ends with exit status 2", "ends with exit status 1"));
+    assert!(found.output.as_ref().unwrap().contains("No module named 'gone'"), "{}", text(&proof));
+}
+
+#[test]
+fn imports_that_end_their_process_together_are_a_difference() {
+    let fixture = Fixture::new();
+    let late = "import os, sys\nclass Circle: pass\nsys.shapes_is_loaded = True\n";
+    let helper = "import os, sys\nX = 1\nif hasattr(sys, 'shapes_is_loaded'):\n    os._exit(7)\n";
+    on_both_sides(&fixture, late);
+    write(&fixture.path("tree/app/helper.py"), helper);
+    let proof = prove(&imports_alone(&fixture, ""), &Silent).unwrap();
+    let found = difference(&proof, Kind::NoResult, "helper");
+    assert_eq!(found.artifact, "ended its process after other imports, not alone: exit status 7", "{}", text(&proof));
+    assert_eq!(found.environment, "imports");
+
+    // The same in both worlds is no difference.
+    write(&fixture.path("project/helper.py"), helper);
+    let proof = prove(&imports_alone(&fixture, ""), &Silent).unwrap();
+    assert!(proof.is_proved(), "{}", text(&proof));
+}
+
+#[test]
+fn an_import_that_ends_the_process_in_both_worlds_is_listed() {
+    let fixture = Fixture::new();
+    on_both_sides(&fixture, "import os\nos._exit(4)\n");
+    let mut plan = imports_alone(&fixture, "");
+    plan.imports.retain(|it| it.module != "shapes");
+    let proof = prove(&plan, &Silent).unwrap();
+    assert!(proof.is_proved(), "{}", text(&proof));
+    let [ended] = proof.imports.ended.as_slice() else { panic!("{:?}", proof.imports) };
+    assert_eq!(ended.module, "shapes.late");
+    assert_eq!(ended.reason, "did not come back: exit status 4, in both");
+}
+
+#[test]
+fn an_import_that_differs_among_others_alone_is_said_to_depend_on_the_order() {
+    let fixture = Fixture::new();
+    on_both_sides(&fixture, "import sys\nclass Circle: pass\nsys.shapes_is_loaded = True\n");
+    write(&fixture.path("tree/app/helper.py"), "import sys\nX = 1\nif hasattr(sys, 'shapes_is_loaded'): import gone\n");
+    let proof = prove(&imports_alone(&fixture, ""), &Silent).unwrap();
+    let found = difference(&proof, Kind::Import, "helper");
+    assert_eq!(found.artifact, "ModuleNotFoundError: No module named 'gone'");
+    assert_eq!(found.output.as_deref(), Some("in a process of its own: imports; so the order of imports matters"));
+}
+
+/// What a second start shows that loads something else stands in `mutations`.
+#[test]
+fn there_is_a_second_start_where_no_script_makes_one() {
+    let fixture = Fixture::new();
+    let mut plan = imports_alone(&fixture, "");
+    let proof = prove(&plan, &Silent).unwrap();
+    assert!(proof.is_proved() && proof.imports.starts == 2, "{}", text(&proof));
+    plan.scripts = vec![fixture.path("project/smoke.py")];
+    let proof = prove(&plan, &Silent).unwrap();
+    assert!(proof.is_proved() && proof.imports.starts == 2, "{}", text(&proof));
+}
+
+#[test]
+fn what_scripts_reach_is_watched() {
+    let fixture = Fixture::new();
+    let outside = fixture.path("venv/pyvenv.cfg").display().to_string();
+    let late = "class Circle:\n    def area(self):\n        try:\n            open('@').close()\n        except OSError:\n            \
+                pass\n        return 3\n";
+    write(&fixture.package("shapes/late.py"), &late.replace('@', &outside));
+    let mut plan = fixture.plan(fixture.pack(""));
+    plan.starts.clear();
+    let proof = prove(&plan, &Silent).unwrap();
+    let found = difference(&proof, Kind::Opened, &outside);
+    assert_eq!(found.because, ["`shapes.late`"], "{}", text(&proof));
+    assert_eq!(proof.scripts[0].artifact, "exit status 0");
+
+    let leaves = "class Circle:\n    def area(self):\n        import os\n        open(os.path.expanduser('~/.left'), 'w').close()\n        return 3\n";
+    write(&fixture.package("shapes/late.py"), leaves);
+    plan.artifact = fixture.pack("");
+    let proof = prove(&plan, &Silent).unwrap();
+    assert_eq!(difference(&proof, Kind::Leftover, "<home>/.left").because, ["smoke.py"]);
+}
+
+#[test]
+fn what_a_start_holds_open_is_watched() {
+    let fixture = Fixture::new();
+    let main = fs::read_to_string(fixture.path("tree/app/main.py")).unwrap();
+    let other = fs::read_dir("/usr/lib").unwrap().flatten().map(|it| it.path());
+    let Some(hidden) = other.into_iter().find(|it| it.to_string_lossy().starts_with("/usr/lib/python3")) else {
+        return crate::support::skipped("a Python of the system's");
+    };
+    let hidden = hidden.display().to_string();
+    let more = format!("import os\nkept = os.open({hidden:?}, os.O_RDONLY)\n");
+    write(&fixture.path("tree/app/main.py"), &(more + &main));
+    let mut plan = fixture.plan(fixture.pack(""));
+    plan.imports.truncate(1);
+    plan.scripts.clear();
+    let proof = prove(&plan, &Silent).unwrap();
+    let found = difference(&proof, Kind::Opened, &hidden);
+    assert_eq!(found.because, ["`[start] start`"], "{}", text(&proof));
+}
