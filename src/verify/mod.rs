@@ -232,7 +232,10 @@ fn prove_in(scratch: &Path, plan: &Plan, unpackaged: &Unpackaged, progress: &dyn
     differences.extend(files::check(&plan.artifact, expected));
     let tree = inventories.first().map(|inventory| PathBuf::from(&inventory.prefix));
     if let Some(tree) = tree.filter(|tree| tree.starts_with(&pair.artifact.folder)) {
-        let (changed, alike) = tree::check(&plan.artifact, &tree, expected);
+        let (mut changed, alike) = tree::check(&plan.artifact, &tree, expected);
+        // An extracted tree is started by a small program of its own in its root.
+        let is_starter = |subject: &str| interpreter.is_some() && (subject == plan.name || subject == "run");
+        changed.retain(|difference| !is_starter(&difference.subject));
         differences.extend(changed);
         let known: BTreeSet<String> = differences.iter().map(|difference| difference.subject.clone()).collect();
         differences.extend(tree::path_files(&tree).into_iter().filter(|found| !known.contains(&found.subject)));
@@ -245,17 +248,8 @@ fn prove_in(scratch: &Path, plan: &Plan, unpackaged: &Unpackaged, progress: &dyn
         difference.hide(scratch);
     }
     let (isolation, digest) = ground.describe(&pair);
-    if let Some(reason) = isolation.partial.as_ref().filter(|_| plan.limits.require_isolation) {
-        differences.push(Difference {
-            kind: Kind::Isolation,
-            subject: "isolation".to_owned(),
-            because: vec!["--require-isolation".to_owned()],
-            also: Vec::new(),
-            environment: "full isolation is asked for".to_owned(),
-            artifact: format!("partial: {reason}"),
-            output: None,
-        });
-    }
+    let refused = isolation.partial.iter().filter(|_| plan.limits.require_isolation);
+    differences.extend(refused.map(|reason| full_isolation_is_asked_for(reason)));
     differences.sort_by(|a, b| (a.kind, &a.subject, &a.artifact).cmp(&(b.kind, &b.subject, &b.artifact)));
     differences.dedup();
     Ok(Proof {
@@ -277,6 +271,18 @@ fn prove_in(scratch: &Path, plan: &Plan, unpackaged: &Unpackaged, progress: &dyn
         differences,
         run,
     })
+}
+
+fn full_isolation_is_asked_for(reason: &str) -> Difference {
+    Difference {
+        kind: Kind::Isolation,
+        subject: "isolation".to_owned(),
+        because: vec!["--require-isolation".to_owned()],
+        also: Vec::new(),
+        environment: "full isolation is asked for".to_owned(),
+        artifact: format!("partial: {reason}"),
+        output: None,
+    }
 }
 
 struct Imported {

@@ -31,9 +31,10 @@ fn environment() -> Option<PathBuf> {
 const TESTS: &str = r#"
 import asyncio, sys
 import pytest
+import pytest_asyncio
 from main import double
 
-@pytest.fixture
+@pytest_asyncio.fixture
 async def number():
     await asyncio.sleep(0)
     return 21
