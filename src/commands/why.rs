@@ -2,7 +2,7 @@
 
 use crate::cli::{self, Printer, WhyFormat};
 use crate::native::Needed;
-use crate::pipeline::Project;
+use crate::pipeline::{self, Project};
 use crate::progress::Progress;
 use crate::report::why::Asker;
 
@@ -12,7 +12,8 @@ pub(crate) fn run(arguments: &cli::Why, printer: Printer, progress: &dyn Progres
     let project = Project::open(&arguments.target, &arguments.options.overrides(), progress)?;
     let asker = Asker::of(&project.environment, &project.graph).with_crates(&project.crates);
     let why = if arguments.name.contains(".so") {
-        asker.library(&arguments.name, &Needed::read(&asker.native_files()))
+        let opened = pipeline::opened(&project.graph, &project.environment, &project.hooks);
+        asker.library(&arguments.name, &Needed::read(&asker.native_files()).with_opened(&opened))
     } else {
         asker.why(&arguments.name)
     };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::ElfFile;
+use super::{ElfFile, Opened, opened};
 
 /// A library's name (as DT_NEEDED spells it) → the files that need it.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +36,17 @@ impl Needed {
     /// Whether `file` is needed by one for which `is_start` holds, itself or through others.
     pub fn is_needed(&self, file: &Path, is_start: impl Fn(&PathBuf) -> bool) -> bool {
         self.names.get(file).into_iter().flatten().any(|name| self.chain(name, &is_start).is_some())
+    }
+
+    /// Adds what Python code opens by name.
+    #[must_use]
+    pub fn with_opened(mut self, opened: &BTreeMap<PathBuf, Vec<Opened>>) -> Self {
+        for (file, calls) in opened {
+            for name in opened::libraries(calls) {
+                self.by_name.entry(name).or_default().insert(file.clone());
+            }
+        }
+        self
     }
 
     /// The shortest chain of files from one for which `is_start` holds to one that needs `library` itself.

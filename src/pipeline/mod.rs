@@ -27,7 +27,7 @@ use crate::progress::Progress;
 use crate::wheels;
 
 pub use proof::{STAGING, proof_plan};
-pub use reach::reached;
+pub use reach::{opened, reached};
 pub use spec::{Choices, pack_spec};
 pub use wheelhouse::audit_wheels;
 pub use whole::audit_environment;

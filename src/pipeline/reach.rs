@@ -37,7 +37,9 @@ fn opens(module: &str) -> bool {
     matches!(module.split('.').next(), Some("ctypes" | "cffi" | "_cffi_backend"))
 }
 
-fn opened(graph: &ModuleGraph, environment: &Environment, hooks: &Hooks) -> BTreeMap<PathBuf, Vec<Opened>> {
+/// What of the reached modules opens libraries by name, and what hooks name; of a hook's the distribution's METADATA stands
+/// for the code.
+pub fn opened(graph: &ModuleGraph, environment: &Environment, hooks: &Hooks) -> BTreeMap<PathBuf, Vec<Opened>> {
     let imports = graph.imports().iter().filter(|import| import.kind != ImportKind::TypeChecking);
     let importers: BTreeSet<_> = imports.filter(|import| opens(&import.module)).map(|import| import.importer).collect();
     let modules = importers.into_iter().map(|id| graph.module(id)).filter(|module| module.origin != Origin::Stdlib);

@@ -266,8 +266,10 @@ impl<'a> Asker<'a> {
     pub fn library(&self, library: &str, needed: &Needed) -> Why {
         let modules: BTreeMap<&Path, ModuleId> =
             self.graph.modules().filter_map(|(id, module)| Some((module.file.as_deref()?, id))).collect();
-        let Some(chain) = needed.chain(library, |file| modules.contains_key(file.as_path())) else {
-            let text = format!("`{library}` does not get in: no extension module that is reached needs it\n");
+        let Some(chain) =
+            needed.chain(library, |file| modules.contains_key(file.as_path()) || file.ends_with("METADATA"))
+        else {
+            let text = format!("`{library}` does not get in: no module that is reached needs or opens it\n");
             return Why::out(text);
         };
         let mut text = format!("the shared library `{library}` gets in\n\n");

@@ -109,7 +109,15 @@ fn tags(wheel: &Wheel) -> Option<Finding> {
     for (python, abi) in name.pythons.iter().flat_map(|python| name.abis.iter().map(move |abi| (python, abi))) {
         named.extend(name.platforms.iter().map(|platform| format!("{python}-{abi}-{platform}")));
     }
-    let written: BTreeSet<String> = wheel.tags.iter().cloned().collect();
+    // Some tools write several in one line, as in the name.
+    let mut written = BTreeSet::new();
+    for tag in &wheel.tags {
+        let mut parts = tag.splitn(3, '-').map(|part| part.split('.').collect::<Vec<_>>());
+        let (Some(pythons), Some(abis), Some(platforms)) = (parts.next(), parts.next(), parts.next()) else { continue };
+        for (python, abi) in pythons.iter().flat_map(|python| abis.iter().map(move |abi| (python, abi))) {
+            written.extend(platforms.iter().map(|platform| format!("{python}-{abi}-{platform}")));
+        }
+    }
     let other: Vec<&str> = written.difference(&named).map(String::as_str).collect();
     (!other.is_empty()).then(|| {
         finding(

@@ -92,10 +92,12 @@ fn one(path: &Path) -> Result<Wheel, Unreadable> {
         let path = entry.name().map_err(|error| broken(error.to_string()))?.to_string();
         let mut bytes = Vec::new();
         entry.read_to_end(&mut bytes).map_err(|error| broken(format!("`{path}`: {error}")))?;
-        if path.ends_with(".dist-info/RECORD") {
+        // Its own, at the top: what it has vendored brings others.
+        let own = path.split_once(".dist-info/").filter(|(folder, _)| !folder.contains('/')).map(|(_, name)| name);
+        if own == Some("RECORD") {
             let text = String::from_utf8_lossy(&bytes);
             wheel.record = Some(parse_record(&text).map_err(|message| broken(format!("its RECORD: {message}")))?);
-        } else if path.ends_with(".dist-info/WHEEL") {
+        } else if own == Some("WHEEL") {
             let text = String::from_utf8_lossy(&bytes);
             wheel.tags = text.lines().filter_map(|line| Some(line.strip_prefix("Tag:")?.trim().to_owned())).collect();
         }

@@ -217,6 +217,13 @@ fn libraries_that_code_opens_are_packed_or_told() {
     let needed_by = &plan.planned.native.closure.packed["liblz4.so.1"].needed_by;
     assert!(needed_by.iter().any(|place| place.ends_with("speaker-1.0.dist-info/METADATA")), "{needed_by:?}");
     assert!(findings(&mut project, &plan, "opened-library").is_empty());
+    let why = |name: &str| {
+        let output =
+            world.context.command(&["why", name, "project", "--python"]).arg(world.context.at("venv")).output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    };
+    assert!(why("libzstd.so.1").contains("speaker.py needs libzstd.so.1"), "{}", why("libzstd.so.1"));
+    assert!(why("liblz4.so.1").contains("METADATA needs liblz4.so.1"), "{}", why("liblz4.so.1"));
 }
 
 #[test]

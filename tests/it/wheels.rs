@@ -163,6 +163,19 @@ fn each_fault_of_a_wheel_is_told() {
     let lost = "files = {name: data for name, data in files.items() if not name.endswith('RECORD')}";
     assert_eq!(told(&safe, lost, &name, "manylinux2014_x86_64"), pairs([("record-mismatch", "error")]));
 
+    // What it has vendored has a RECORD and a WHEEL of its own, and tags may stand in one line.
+    let vendored = "files['markupsafe/vendor/x-1.dist-info/RECORD'] = b'gone.py,,\\n'\n\
+        files['markupsafe/vendor/x-1.dist-info/WHEEL'] = b'Tag: py3-none-any\\n'\n\
+        wheel = 'MarkupSafe-3.0.2.dist-info/WHEEL'\n\
+        files[wheel] = b'Tag: cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64\\n'\n\
+        import base64, hashlib\n\
+        digest = lambda data: base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip('=')\n\
+        record = 'MarkupSafe-3.0.2.dist-info/RECORD'\n\
+        files[record] = b''.join(line for line in files[record].splitlines(True) if b'/WHEEL,' not in line)\n\
+        files[record] += ''.join('%s,sha256=%s,%d\\n' % (name, digest(files[name]), len(files[name]))\n\
+        \x20   for name in [*list(files)[-2:], wheel]).encode()\n";
+    assert_eq!(told(&safe, vendored, &name, "manylinux2014_x86_64"), BTreeSet::new());
+
     // A second distribution with the same package.
     let house = changed(&context, &safe, "", &name);
     let other = name.replace("MarkupSafe", "saferthansafe");
