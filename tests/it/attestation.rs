@@ -7,6 +7,7 @@ use packproof::verify::{Proof, Verdict};
 use serde_json::Value;
 
 use crate::context::TestContext;
+use crate::support::without_namespaces;
 
 /// The fixture `rescued` with a smoke script and a start, built.
 fn built(context: &TestContext) -> (std::path::PathBuf, String) {
@@ -115,11 +116,13 @@ fn partial_isolation_can_be_refused() {
     let folder = context.fixture("rescued");
     assert!(context.run(&["build", "--quiet", folder.to_str().unwrap()]).starts_with("exit code: 0"));
     let artifact = folder.join("dist/rescued");
-    let script = "for space in user mnt pid ipc; do echo 0 > /proc/sys/user/max_${space}_namespaces; done; exec \"$@\"";
+    if without_namespaces().is_none() {
+        return;
+    }
     let verify = |options: &[&str]| {
         let inner = context.command(&[]);
-        let mut command = Command::new("unshare");
-        command.args(["-Ur", "sh", "-c", script, "sh"]).arg(env!("CARGO_BIN_EXE_packproof")).arg("verify");
+        let mut command = without_namespaces().unwrap();
+        command.arg(env!("CARGO_BIN_EXE_packproof")).arg("verify");
         command.args(options).arg(&artifact).env_clear();
         command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command.output().unwrap()

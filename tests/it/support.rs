@@ -309,3 +309,26 @@ pub(crate) fn write(path: &Path, text: &str) {
 pub(crate) fn run(command: &mut Command) {
     assert!(command.status().unwrap().success(), "{command:?}");
 }
+
+/// Whether the prover had namespaces; says so where it had none. A run that is to be without them, by way of
+/// `PACKPROOF_TEST_PARTIAL`, is none that lacks them.
+pub(crate) fn is_isolated(proof: &packproof::verify::Proof) -> bool {
+    let is_isolated = proof.isolation.partial.is_none() || std::env::var_os("PACKPROOF_TEST_PARTIAL").is_some();
+    if !is_isolated {
+        skipped("namespaces (user, mount, PID), as root or by way of unprivileged user namespaces");
+    }
+    is_isolated
+}
+
+/// `command` where no namespace can be made; nothing where the kernel does not even allow to forbid them.
+pub(crate) fn without_namespaces() -> Option<Command> {
+    let allowed = Command::new("unshare").args(["-Ur", "true"]).output().is_ok_and(|tried| tried.status.success());
+    if !allowed {
+        skipped("unprivileged user namespaces");
+        return None;
+    }
+    let script = "for space in user mnt pid ipc; do echo 0 > /proc/sys/user/max_${space}_namespaces; done; exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["-Ur", "sh", "-c", script, "sh"]);
+    Some(command)
+}

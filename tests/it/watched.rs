@@ -5,7 +5,7 @@ use fs_err as fs;
 use packproof::progress::Silent;
 use packproof::verify::{Kind, Start as Started, StartProbe, prove};
 
-use crate::proof::{Fixture, difference, imports_alone, on_both_sides, text};
+use crate::prover::{Fixture, difference, imports_alone, on_both_sides, text};
 use crate::support::write;
 
 #[test]
