@@ -1,11 +1,15 @@
-"""The cold audit and the unchanged one, beside `ruff analyze graph` and PyInstaller's analysis, in one run.
+"""The cold audit and the unchanged one, beside `ruff analyze graph` and PyInstaller's analysis, in one run; then how time and
+memory grow with the bytes of reached source.
 
-usage: python3 benches/audit.py PACKPROOF PROJECT [--python VENV] [--pyinstaller SCRIPT]
+usage: python3 benches/audit.py PACKPROOF PROJECT [--python VENV] [--pyinstaller SCRIPT] [--rounds N]
 
 PROJECT has a packproof.toml, and its environment in `.venv` unless `--python` names it. The peers are installed beside it, not
 into it. ruff reads all of site-packages and resolves what lies in it, without names; PyInstaller (asked for by its flag: it
-takes minutes) analyses and packs. Prints the median of each in seconds, and the ratio to the cold audit. Nothing is
-asserted. Standard library alone.
+takes minutes) analyses, and is stopped before it packs. Prints the median of each in seconds, the ratio to the cold audit, and the
+largest resident set of the process itself in MiB. Nothing is asserted. Standard library alone.
+
+Growth: 1, 3 and 10 copies of the same real sources (12 MB of site-packages), in an environment that holds nothing else, so that
+whatever they import is either the standard library or another copy's business. What one copy more costs should stay the same.
 """
 import argparse
 import os
@@ -20,19 +24,23 @@ ROUNDS = 5
 
 
 def timed(command, environment=None):
+    """Seconds, exit code, and the largest resident set in MiB."""
     before = time.perf_counter()
-    ended = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
-    return time.perf_counter() - before, ended.returncode
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    return time.perf_counter() - before, child.returncode, usage.ru_maxrss / 1024
 
 
 def median(name, command, environment=lambda: None, good=(0,)):
-    times = []
+    times, sizes = [], []
     for _ in range(ROUNDS):
-        seconds, code = timed(command, environment())
+        seconds, code, size = timed(command, environment())
         if code not in good:
             sys.exit("%s ended with %d: %s" % (name, code, " ".join(command)))
         times.append(seconds)
-    return statistics.median(times)
+        sizes.append(size)
+    return statistics.median(times), max(sizes)
 
 
 def main():
@@ -41,7 +49,9 @@ def main():
     arguments.add_argument("project")
     arguments.add_argument("--python", help="the project's environment [default: PROJECT/.venv]")
     arguments.add_argument("--pyinstaller", metavar="SCRIPT", help="analyse this entry script too")
+    arguments.add_argument("--rounds", type=int, default=ROUNDS)
     asked = arguments.parse_args()
+    globals()["ROUNDS"] = asked.rounds
     folder = asked.python or os.path.join(asked.project, ".venv")
     python = os.path.join(folder, "bin", "python")
     facts = subprocess.run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], capture_output=True, text=True, check=True)
@@ -68,23 +78,66 @@ def main():
             ("ruff analyze graph", median("ruff", [os.path.join(peer, "ruff"), "analyze", "graph", packages])),
         ]
         if asked.pyinstaller:
-            subprocess.run([python, "-m", "pip", "install", "-q", "--target", os.path.join(work, "pyinstaller"), "pyinstaller==6.18.0"], check=True)
-            rows.append(("PyInstaller (analysis and all)", analysed(python, work, asked.pyinstaller)))
-        first = rows[0][1]
-        for name, seconds in rows:
-            print("%-32s %7.2f s  %6.2f" % (name, seconds, seconds / first))
+            pip = [os.path.join(peer, "python"), "-m", "pip", "--python", python]
+            subprocess.run([*pip, "install", "-q", "--target", os.path.join(work, "pyinstaller"), "pyinstaller==6.18.0"], check=True)
+            rows.append(("PyInstaller, analysis alone", analysed(python, work, asked.pyinstaller)))
+        first = rows[0][1][0]
+        for name, (seconds, size) in rows:
+            print("%-32s %7.2f s  %6.2f  %5.0f MiB" % (name, seconds, seconds / first, size))
+        growth(asked.packproof, packages, work)
     finally:
         shutil.rmtree(work)
 
 
 def analysed(python, work, script):
-    """One round: an empty configuration folder, so that nothing is cached."""
+    """One round, with an empty configuration folder, so that nothing is cached; it ends where the analysis does."""
     environment = dict(os.environ, PYTHONPATH=os.path.join(work, "pyinstaller"), PYINSTALLER_CONFIG_DIR=os.path.join(work, "config"))
-    command = [python, "-m", "PyInstaller", "--noconfirm", "--workpath", os.path.join(work, "w"), "--distpath", os.path.join(work, "d"), "--specpath", work, script]
-    seconds, code = timed(command, environment)
+    spec = os.path.join(work, "analysis.spec")
+    with open(spec, "w") as file:
+        file.write("Analysis([%r], pathex=[%r])\n" % (os.path.abspath(script), os.path.dirname(os.path.abspath(script))))
+    command = [python, "-m", "PyInstaller", "--noconfirm", "--workpath", os.path.join(work, "w"), "--distpath", os.path.join(work, "d"), spec]
+    seconds, code, size = timed(command, environment)
     if code != 0:
         sys.exit("PyInstaller ended with %d" % code)
-    return seconds
+    return seconds, size
+
+
+def growth(packproof, packages, work):
+    """The audit of 1, 3 and 10 copies of the same sources."""
+    sources, total = [], 0
+    for folder, folders, files in os.walk(packages):
+        folders.sort()
+        for file in sorted(files):
+            path = os.path.join(folder, file)
+            if file.endswith(".py") and total < 12e6:
+                sources.append(path)
+                total += os.path.getsize(path)
+    project = os.path.join(work, "growth")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", os.path.join(project, ".venv")], check=True)
+    with open(os.path.join(project, "packproof.toml"), "w") as file:
+        file.write("[runner]\nname = 'growth'\nentry = 'main.py'\n")
+    before = None
+    for copies in (1, 3, 10):
+        for copy in range(copies):
+            folder = os.path.join(project, "copy%d" % copy)
+            if os.path.isdir(folder):
+                continue
+            os.mkdir(folder)
+            with open(os.path.join(folder, "__init__.py"), "w") as init:
+                init.write("try:\n")
+                for at, source in enumerate(sources):
+                    shutil.copyfile(source, os.path.join(folder, "m%d.py" % at))
+                    init.write("    from . import m%d\n" % at)
+                init.write("except ImportError:\n    pass\n")
+        with open(os.path.join(project, "main.py"), "w") as file:
+            file.writelines("import copy%d\n" % copy for copy in range(copies))
+        cold = iter(range(1000))
+        environment = lambda: dict(os.environ, PACKPROOF_TOOL_CACHE=os.path.join(work, "growth-cache", str(copies), str(next(cold))))
+        command = [packproof, "audit", "-q", "--static", project]
+        seconds, size = median("growth", command, environment, (0, 1))
+        more = "" if before is None else "  each copy more: %.2f s, %.0f MiB" % ((seconds - before[1]) / (copies - before[0]), (size - before[2]) / (copies - before[0]))
+        print("%2d copies, %6.1f MB of source %7.2f s  %5.0f MiB%s" % (copies, copies * total / 1e6, seconds, size, more))
+        before = (copies, seconds, size)
 
 
 main()

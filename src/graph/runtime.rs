@@ -7,7 +7,7 @@ use rustc_hash::FxHashSet;
 
 use super::resolve::ModuleKind;
 use super::syntax::{Opaque, Symbols};
-use super::{Import, ModuleGraph, ModuleId, Origin, Target};
+use super::{Import, ModuleGraph, ModuleId, Origin, Rival, Target};
 use crate::environment::Environment;
 use crate::names::DistName;
 
@@ -53,11 +53,21 @@ impl ModuleGraph {
             // `sys.modules["own.name"] = …`, or a helper's doing.
             if helped()
                 || filled.contains(&ModuleId(at as u32))
-                || module.symbols.registers.binary_search_by(|name| (**name).cmp(module.name.as_str())).is_ok()
+                || (module.symbols.registers.binary_search_by(|name| (**name).cmp(module.name.as_str())).is_ok()
+                    && !self.searches_in_vain(ModuleId(at as u32)))
             {
                 self.modules[at].symbols.opaque = Some(Opaque::ReplacesItself);
             }
         }
+    }
+
+    /// A package that makes way for a file of its own name, where no entry of the path has that file: it stays what its
+    /// statements make it.
+    fn searches_in_vain(&self, id: ModuleId) -> bool {
+        let module = self.module(id);
+        let searches = module.probe.as_ref().is_some_and(|probe| probe.may_find(module.name.as_str()));
+        let has_file = |rivals: &Vec<Rival>| rivals.iter().any(|rival| rival.kind == ModuleKind::SingleFile);
+        searches && module.kind == ModuleKind::Package && !self.rivals.get(&id).is_some_and(has_file)
     }
 
     /// Modules of its own package that a module takes out of `sys.modules`, to fill them.

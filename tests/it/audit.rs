@@ -59,6 +59,29 @@ for folder in sys.path:
     assert_eq!(report.findings[0].evidence.last().unwrap().line, Some(2));
 }
 
+/// The file that the package would make way for is not installed: it stays a package, and lacks what the file had.
+#[test]
+fn a_package_that_makes_way_for_nothing_is_judged_as_it_is_written() {
+    let probe = "\
+import importlib.util, os, sys
+for folder in sys.path:
+    if os.path.isfile(os.path.join(folder, 'spool.py')):
+        spec = importlib.util.spec_from_file_location('spool', os.path.join(folder, 'spool.py'))
+        sys.modules['spool'] = importlib.util.module_from_spec(spec)
+        break
+else:
+    from spool_print import Job
+";
+    let files = [("spool/__init__.py", probe), ("spool_print.py", "Job = 1\n")];
+    let site = Site::new().with("spool-print", "2.0", "", &files);
+    let app = [("app.py", "from spool import Job, Segment\n")];
+    let report = site.audit(&app);
+    assert_eq!(told(&report), ["error missing-name spool"]);
+    assert_eq!(report.findings[0].message, "`spool` does not define `Segment`");
+    let site = site.with("spool", "1.0", "", &[("spool.py", "class Segment: pass\n")]);
+    assert_eq!(told(&site.audit(&app)), ["warning module-shadowed spool"]);
+}
+
 #[test]
 fn two_owners_that_nothing_confuses_are_no_warning() {
     let site = Site::new().with("spool", "1.0", "", &[("spool.py", FILE)]).with(

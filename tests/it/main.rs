@@ -28,3 +28,4 @@ mod tree;
 mod unpackaged;
 mod watched;
 mod wheels;
+mod without;

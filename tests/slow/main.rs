@@ -20,6 +20,10 @@ mod relocatable;
 #[expect(dead_code, reason = "shared with the tests of every run, which use more of it")]
 mod support;
 mod userlands;
+mod without;
+#[path = "../it/without.rs"]
+#[expect(dead_code, reason = "shared with the tests of every run")]
+mod without_one;
 
 /// Every sweep, in the order in which shards deal them out: heavy ones apart.
 const SWEEPS: &[&str] = &[
@@ -40,6 +44,7 @@ const SWEEPS: &[&str] = &[
     "opentelemetry",
     "langchain",
     "audits",
+    "without",
 ];
 
 /// Whether this run is to do the sweep `name`; says so where it is not.
