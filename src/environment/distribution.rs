@@ -234,6 +234,12 @@ fn percent_decode(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
+    use proptest::collection::vec;
+    use proptest::option;
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -277,5 +283,64 @@ mod tests {
         assert_eq!(editable_folder(editable), Some(PathBuf::from("/home/me/my lib")));
         assert_eq!(editable_folder(r#"{"url": "file:///x", "dir_info": {}}"#), None);
         assert_eq!(editable_folder("{"), None);
+    }
+
+    proptest! {
+        /// Whatever a CSV writer writes is read again, quoted or not.
+        #[test]
+        fn written_records_are_read(rows in vec(("[ -~äß漢]{1,12}", option::of("[-_A-Za-z0-9]{1,43}"), option::of(any::<u64>())), 0..8)) {
+            let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
+            for (path, hash, size) in &rows {
+                let hash = hash.as_ref().map_or_else(String::new, |hash| format!("sha256={hash}"));
+                writer.write_record([path, &hash, &size.map_or_else(String::new, |size| size.to_string())]).unwrap();
+            }
+            let text = String::from_utf8(writer.into_inner().unwrap()).unwrap();
+            let read: Vec<_> = parse_record(&text).unwrap().into_iter().map(|entry| (entry.path, entry.hash, entry.size)).collect();
+            let wanted: Vec<_> =
+                rows.into_iter().map(|(path, hash, size)| (path, hash.map(|hash| format!("sha256={hash}")), size)).collect();
+            prop_assert_eq!(read, wanted);
+        }
+
+        #[test]
+        fn any_text_is_a_record_or_an_error(text in "(?s).{0,200}") {
+            if let Ok(entries) = parse_record(&text) {
+                prop_assert!(entries.iter().all(|entry| !entry.path.is_empty()));
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_metadata_or_an_error(bytes in vec(any::<u8>(), 0..200)) {
+            if let Ok(metadata) = Metadata::parse(&bytes) {
+                prop_assert!(!metadata.name.is_empty() && !metadata.version.is_empty());
+            }
+        }
+
+        #[test]
+        fn written_metadata_is_read(name in "[A-Za-z][-._A-Za-z0-9]{0,20}[A-Za-z0-9]", requires in vec("[a-z]{1,9}[ ]?[<>=]=[0-9.]{1,5}", 0..5)) {
+            let mut text = format!("Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n");
+            for requirement in &requires {
+                writeln!(text, "Requires-Dist: {requirement}").unwrap();
+            }
+            let metadata = Metadata::parse((text + "\nName: no header\n").as_bytes()).unwrap();
+            prop_assert_eq!((metadata.name, metadata.requires), (name, requires));
+        }
+
+        #[test]
+        fn written_entry_points_are_read(points in vec(("[a-z][a-z._]{0,9}", "[A-Za-z0-9_.-]{1,9}", "[a-z.]{1,9}(:[a-z]{1,9})?"), 0..6)) {
+            let mut text = String::new();
+            for (group, name, value) in &points {
+                writeln!(text, "[{group}]\n{name} = {value}\n").unwrap();
+            }
+            let read: Vec<_> = parse_entry_points(&text).into_iter().map(|point| (point.group, point.name, point.value)).collect();
+            prop_assert_eq!(read, points);
+        }
+
+        #[test]
+        fn any_text_is_entry_points_and_urls(text in "(?s).{0,200}") {
+            for point in parse_entry_points(&text) {
+                prop_assert!(!point.name.contains('=') && !point.group.contains('\n'));
+            }
+            let _ = editable_folder(&text);
+        }
     }
 }

@@ -83,6 +83,11 @@ fn logical_lines(text: &str) -> Vec<(usize, String)> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn parse(text: &str) -> Result<LockFile, String> {
@@ -110,6 +115,33 @@ mod tests {
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(message), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_lock_or_an_error_with_its_line(text in "(?s).{0,200}") {
+            match parse(&text) {
+                Ok(lock) => prop_assert!(lock.requirements.iter().all(|requirement| !requirement.text.contains('\n'))),
+                Err(error) => prop_assert!(error.contains("line ")),
+            }
+        }
+
+        #[test]
+        fn written_locks_are_read(pins in vec(("[a-z][a-z0-9-]{0,9}", "[0-9]{1,3}(\\.[0-9]{1,2}){0,2}", vec("[0-9a-f]{4}", 0..3)), 0..6)) {
+            let mut text = "# by hand\n".to_owned();
+            for (name, version, hashes) in &pins {
+                write!(text, "{name}=={version}").unwrap();
+                for hash in hashes {
+                    write!(text, " \\\n    --hash=sha256:{hash}").unwrap();
+                }
+                text += "\n    # via something\n";
+            }
+            let lock = parse(&text).unwrap();
+            let read: Vec<_> = lock.requirements.iter().map(|it| (it.pin().to_owned(), it.text.matches("--hash=").count(), it.hashed)).collect();
+            let wanted: Vec<_> =
+                pins.iter().map(|(name, version, hashes)| (format!("{name}=={version}"), hashes.len(), !hashes.is_empty())).collect();
+            prop_assert_eq!(read, wanted);
         }
     }
 }

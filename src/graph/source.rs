@@ -76,6 +76,9 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -94,5 +97,16 @@ mod tests {
     #[test]
     fn a_third_line_declares_nothing() {
         assert!(decode(b"\n\n# coding: latin-1\n'\xe4'".to_vec()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_text_or_an_error(bytes in vec(any::<u8>(), 0..200), declared in "(# coding: [a-z0-9-]{0,10}\n)?") {
+            let bytes = [declared.as_bytes(), &bytes].concat();
+            let lines = bytes.split(|byte| *byte == b'\n').count();
+            if let Err(error) = decode(bytes) {
+                prop_assert!((1..=lines).contains(&(error.line as usize)));
+            }
+        }
     }
 }

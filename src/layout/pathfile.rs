@@ -147,6 +147,8 @@ pub(crate) fn normalise(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn path(text: &str) -> ArchivePath {
@@ -187,5 +189,18 @@ mod tests {
         assert_eq!(of("/home/me/p/libs/x/src/x/a.py").as_deref(), Some("app/libs/x/src/x/a.py"));
         assert_eq!(of("/venv/lib/python3.11/site-packages").as_deref(), Some("lib/python3.11/site-packages"));
         assert_eq!(of("/elsewhere"), None);
+    }
+
+    proptest! {
+        /// No line is added, and none names a folder of the build machine.
+        #[test]
+        fn any_text_is_a_pth_file(text in "([ -~\\n/.]|/home/me/p/|\\.\\./|import |#){0,40}") {
+            let site = path("lib/python3.11/site-packages");
+            let folder = Path::new("/venv/lib/python3.11/site-packages");
+            let rewritten = rewrite(&text, folder, &site, &places()).unwrap();
+            prop_assert!(rewritten.lines().count() <= text.lines().count());
+            let code = |line: &&str| line.starts_with("import ") || line.starts_with("import\t") || line.starts_with('#');
+            prop_assert!(rewritten.lines().filter(|line| !code(line)).all(|line| !line.starts_with('/')));
+        }
     }
 }

@@ -12,7 +12,10 @@ use serde_json::Value;
 
 /// Name, lock, and what the console script calls.
 const APPLICATIONS: &[(&str, &str, &str)] = &[
+    ("airflow", include_str!("locks/airflow.txt"), "airflow.__main__:main"),
     ("ansible", include_str!("locks/ansible.txt"), "ansible.cli.adhoc:main"),
+    ("dask", include_str!("locks/dask.txt"), "dask.__main__:main"),
+    ("homeassistant", include_str!("locks/homeassistant.txt"), "homeassistant.__main__:main"),
     ("jupyter", include_str!("locks/jupyter.txt"), "jupyterlab.labapp:main"),
     ("mlflow", include_str!("locks/mlflow.txt"), "mlflow.cli:cli"),
     ("poetry", include_str!("locks/poetry.txt"), "poetry.console.application:main"),
@@ -78,7 +81,8 @@ fn environment(name: &str, lock: &str) -> PathBuf {
         let base = find::interpreter(Some(version)).unwrap();
         run(Command::new(&base.executable).args(["-m", "venv"]).arg(&root));
         fs::write(root.join("lock.txt"), lock).unwrap();
-        let pip = ["-m", "pip", "install", "-q", "--no-deps", "--only-binary", ":all:", "-r"];
+        // Two of the locks name a distribution that has no wheel.
+        let pip = ["-m", "pip", "install", "-q", "--no-deps", "--prefer-binary", "-r"];
         run(Command::new(&python).args(pip).arg(root.join("lock.txt")));
         fs::write(root.join("complete"), "").unwrap();
     }
@@ -93,6 +97,9 @@ fn project(name: &str, entry: &str, python: &Path) -> PathBuf {
     if name == "wagtail" {
         run(Command::new(python.with_file_name("wagtail")).args(["start", "site1", "."]).current_dir(&folder));
         config.push_str("hidden-imports = [\"site1.settings.dev\", \"site1.urls\", \"site1.wsgi\"]\n");
+    }
+    if name == "dask" {
+        config.push_str("hidden-imports = [\"bokeh\", \"dask.dataframe\", \"dask.distributed\", \"xarray\"]\n");
     }
     fs::write(folder.join("packproof.toml"), config).unwrap();
     folder

@@ -22,7 +22,6 @@ mod support;
 mod userlands;
 mod without;
 #[path = "../it/without.rs"]
-#[expect(dead_code, reason = "shared with the tests of every run")]
 mod without_one;
 
 /// Every sweep, in the order in which shards deal them out: heavy ones apart.
