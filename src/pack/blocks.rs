@@ -87,11 +87,11 @@ pub(super) fn plan(survey: &Survey<'_>, level: Compression) -> Plan {
     let mut kind = None;
     for at in order {
         let file = &survey.files[at];
-        if let Some(first) = known.get(file.hash.as_bytes()) {
+        if let Some(first) = known.get(&file.hash) {
             places[at] = places[*first];
             continue;
         }
-        known.insert(file.hash.as_bytes(), at);
+        known.insert(&file.hash, at);
         let open = blocks.last().is_some_and(|block| {
             kind == Some(file.kind) && block.size + file.size <= most && (block.size < least || !is_border(file))
         });
@@ -149,7 +149,7 @@ impl Planned {
         hasher.update(format!("{:?} {:?} {FILTER_VERSION} ", level.parameters(), self.filter).as_bytes());
         hasher.update(&zstd::zstd_safe::version_number().to_le_bytes());
         for at in &self.files {
-            hasher.update(survey.files[*at].hash.as_bytes());
+            hasher.update(&survey.files[*at].hash);
         }
         hasher.finalize()
     }

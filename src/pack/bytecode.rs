@@ -5,15 +5,18 @@ mod marshal;
 mod store;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use fs_err as fs;
 use rayon::prelude::*;
 
+use super::contents::Contents;
 use super::{Error, PackSpec};
 use crate::format::ArchivePath;
 use crate::layout::{Layout, Origin, Source};
 use crate::progress::Progress;
+
+pub(super) use store::Pyc;
 
 use store::Store;
 
@@ -23,23 +26,33 @@ const HEADER: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct Bytecode<'a> {
     /// By the path of the `.pyc`.
-    pub(super) compiled: BTreeMap<&'a ArchivePath, Vec<u8>>,
+    pub(super) compiled: BTreeMap<&'a ArchivePath, Pyc>,
     /// Sources that do not compile. As in any installation, that shows when they are imported.
     pub(super) uncompiled: Vec<ArchivePath>,
 }
 
-/// One `.pyc` that is wanted.
+/// One `.pyc` that is to be compiled.
 #[derive(Debug)]
 struct Wanted<'a> {
     path: &'a ArchivePath,
     of: &'a ArchivePath,
     source: Cow<'a, [u8]>,
-    hash: blake3::Hash,
+    /// Of the source.
+    hash: [u8; 32],
+}
+
+/// What earlier builds kept of one owner's.
+struct Looked<'a> {
+    origin: &'a Origin,
+    store: Store,
+    kept: Vec<(&'a ArchivePath, &'a ArchivePath, Pyc)>,
+    missing: Vec<Wanted<'a>>,
 }
 
 pub(super) fn compile<'a>(
     layout: &'a Layout,
     spec: &PackSpec,
+    contents: &Contents,
     pool: &rayon::ThreadPool,
     progress: &dyn Progress,
 ) -> Result<Bytecode<'a>, Error> {
@@ -51,41 +64,41 @@ pub(super) fn compile<'a>(
     }
     progress.start("compiling", groups.values().map(|group| group.len() as u64).sum());
     let identity = store::identity(spec)?;
+    let looked = pool.install(|| {
+        let look = |(origin, group): (&'a Origin, Vec<_>)| {
+            let store = Store::open(spec.cache.as_deref(), &identity, origin);
+            look(layout, contents, origin, store, group)
+        };
+        groups.into_par_iter().map(look).collect::<Result<Vec<_>, _>>()
+    })?;
     let mut bytecode = Bytecode::default();
     let mut missing = Vec::new();
     let mut stores = BTreeMap::new();
-    for (origin, group) in groups {
-        let store = Store::open(spec.cache.as_deref(), &identity, origin);
-        let wanted = pool.install(|| {
-            group.into_par_iter().map(|(path, of)| read(layout, path, of)).collect::<Result<Vec<_>, _>>()
-        })?;
-        for wanted in wanted {
-            match store.get(wanted.of, wanted.hash) {
-                Some(pyc) => {
-                    bytecode.take(wanted.path, wanted.of, pyc.to_vec());
-                    progress.advance(1);
-                }
-                None => missing.push((origin, wanted)),
-            }
+    for Looked { origin, store, kept, missing: more } in looked {
+        progress.advance(kept.len() as u64);
+        for (path, of, pyc) in kept {
+            bytecode.take(path, of, pyc);
         }
-        stores.insert(origin, store);
+        if !more.is_empty() {
+            stores.insert(origin, store);
+        }
+        missing.extend(more.into_iter().map(|wanted| (origin, wanted)));
     }
     let made = compiler::compile(spec, pool, &missing, progress)?;
     let made = pool.install(|| {
         let wanted = missing.par_iter().map(|(_, wanted)| wanted.of);
         made.into_par_iter().zip(wanted).map(|(pyc, of)| canonical(pyc, of, spec)).collect::<Result<Vec<_>, _>>()
     })?;
-    let mut changed = BTreeSet::new();
     for ((origin, wanted), pyc) in missing.into_iter().zip(made) {
+        let pyc = Pyc::from(pyc);
         if let Some(store) = stores.get_mut(origin) {
             store.put(wanted.of, wanted.hash, pyc.clone());
-            changed.insert(origin);
         }
         bytecode.take(wanted.path, wanted.of, pyc);
     }
-    for origin in changed {
+    for store in stores.values() {
         // A store that cannot be written costs the next build its time, and nothing else.
-        let _ = stores[origin].save();
+        let _ = store.save();
     }
     progress.finish();
     bytecode.uncompiled.sort();
@@ -94,7 +107,7 @@ pub(super) fn compile<'a>(
 
 impl<'a> Bytecode<'a> {
     /// An empty pyc stands for a source that does not compile.
-    fn take(&mut self, path: &'a ArchivePath, of: &ArchivePath, pyc: Vec<u8>) {
+    fn take(&mut self, path: &'a ArchivePath, of: &ArchivePath, pyc: Pyc) {
         if pyc.is_empty() {
             self.uncompiled.push(of.clone());
         } else {
@@ -114,14 +127,40 @@ fn canonical(mut pyc: Vec<u8>, of: &ArchivePath, spec: &PackSpec) -> Result<Vec<
     Ok(pyc)
 }
 
-fn read<'a>(layout: &'a Layout, path: &'a ArchivePath, of: &'a ArchivePath) -> Result<Wanted<'a>, Error> {
-    let source = match layout.entries.get(of).map(|entry| &entry.source) {
-        Some(Source::File(path)) => Cow::Owned(fs::read(path).map_err(Error::Read)?),
-        Some(Source::Patched { bytes, .. } | Source::Generated(bytes)) => Cow::Borrowed(&bytes[..]),
-        Some(Source::Bytecode { .. } | Source::Link(_) | Source::EmptyFolder) | None => {
-            return Err(Error::NoSource { path: path.clone(), of: of.clone() });
-        }
-    };
-    let hash = blake3::hash(&source);
-    Ok(Wanted { path, of, source, hash })
+fn look<'a>(
+    layout: &'a Layout,
+    contents: &Contents,
+    origin: &'a Origin,
+    store: Store,
+    group: Vec<(&'a ArchivePath, &'a ArchivePath)>,
+) -> Result<Looked<'a>, Error> {
+    let (mut kept, mut missing) = (Vec::new(), Vec::new());
+    for (path, of) in group {
+        let source = layout.entries.get(of).map(|entry| &entry.source);
+        let (source, hash) = match source {
+            Some(Source::File(file)) => {
+                if let Some(pyc) = store.get(of, &contents.facts(file)?.hash) {
+                    kept.push((path, of, pyc));
+                    continue;
+                }
+                let source = fs::read(file).map_err(Error::Read)?;
+                // Of what is compiled, whatever was there a moment ago.
+                let hash = blake3::hash(&source).into();
+                (Cow::Owned(source), hash)
+            }
+            Some(Source::Patched { bytes, .. } | Source::Generated(bytes)) => {
+                let hash = blake3::hash(bytes).into();
+                if let Some(pyc) = store.get(of, &hash) {
+                    kept.push((path, of, pyc));
+                    continue;
+                }
+                (Cow::Borrowed(&bytes[..]), hash)
+            }
+            Some(Source::Bytecode { .. } | Source::Link(_) | Source::EmptyFolder) | None => {
+                return Err(Error::NoSource { path: path.clone(), of: of.clone() });
+            }
+        };
+        missing.push(Wanted { path, of, source, hash });
+    }
+    Ok(Looked { origin, store, kept, missing })
 }

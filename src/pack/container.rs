@@ -93,7 +93,7 @@ fn fill(
         mode: file.mode,
         changed: file.changed,
         size: file.size,
-        digest: Digest::truncate(file.hash),
+        digest: Digest::truncate(file.hash.into()),
         block: *block,
         offset: *offset,
     });

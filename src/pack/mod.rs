@@ -7,6 +7,7 @@
 mod blocks;
 mod bytecode;
 mod container;
+mod contents;
 mod kept;
 mod survey;
 
@@ -18,6 +19,7 @@ use crate::format::{self, ArchivePath, Digest, Manifest, Start, StartEntry, is_n
 use crate::layout::{Layout, Source};
 use crate::progress::Progress;
 
+use contents::Contents;
 use kept::Kept;
 
 /// The static launcher that every artifact begins with; `build.rs` made it.
@@ -127,11 +129,13 @@ pub fn pack(layout: &Layout, spec: &PackSpec, out: &Path, progress: &dyn Progres
     let mut took = |stage, since: Instant| times.push((stage, since.elapsed()));
 
     let since = Instant::now();
-    let bytecode = bytecode::compile(layout, spec, &pool, progress)?;
+    let contents = Contents::open(spec.cache.as_deref());
+    let bytecode = bytecode::compile(layout, spec, &contents, &pool, progress)?;
     took("bytecode", since);
 
     let since = Instant::now();
-    let survey = pool.install(|| survey::survey(layout, &bytecode.compiled, spec.strip, progress))?;
+    let survey = pool.install(|| survey::survey(layout, &bytecode.compiled, &contents, spec.strip, progress))?;
+    contents.save();
     took("survey", since);
 
     let since = Instant::now();

@@ -8,10 +8,11 @@ use fs_err as fs;
 use rayon::prelude::*;
 
 use super::Error;
+use super::bytecode::Pyc;
+use super::contents::{self, Contents, Facts};
 use crate::config::Strip;
 use crate::format::{ArchivePath, Link};
 use crate::layout::{Entry, Layout, Origin, Source};
-use crate::native::{is_elf, strip};
 use crate::progress::Progress;
 
 /// Every entry of the tree, sorted by path.
@@ -27,7 +28,8 @@ pub(super) struct Surveyed<'a> {
     pub(super) path: &'a ArchivePath,
     pub(super) mode: u32,
     pub(super) size: u64,
-    pub(super) hash: blake3::Hash,
+    /// BLAKE3.
+    pub(super) hash: [u8; 32],
     pub(super) kind: Kind,
     /// Where it sorts within its kind: bytecode right after its source.
     pub(super) beside: &'a ArchivePath,
@@ -54,16 +56,21 @@ enum Content<'a> {
 impl Surveyed<'_> {
     /// The content again. A file that is not as it was surveyed is an error.
     pub(super) fn read(&self) -> Result<Cow<'_, [u8]>, Error> {
-        let bytes = self.content.read()?;
-        let bytes = if self.stripped { strip(bytes) } else { bytes };
-        let same = matches!(self.content, Content::InMemory(_)) || blake3::hash(&bytes) == self.hash;
+        let bytes = match (&self.content, self.stripped) {
+            (Content::OnDisk(path), true) => Cow::Owned(contents::read_stripped(path)?),
+            (Content::OnDisk(path), false) => Cow::Owned(fs::read(path).map_err(Error::Read)?),
+            (Content::InMemory(bytes), true) => contents::stripped(Cow::Borrowed(*bytes)),
+            (Content::InMemory(bytes), false) => Cow::Borrowed(*bytes),
+        };
+        let same = matches!(self.content, Content::InMemory(_)) || *blake3::hash(&bytes).as_bytes() == self.hash;
         if same { Ok(bytes) } else { Err(Error::Changed(self.path.clone())) }
     }
 }
 
 pub(super) fn survey<'a>(
     layout: &'a Layout,
-    bytecode: &'a BTreeMap<&ArchivePath, Vec<u8>>,
+    bytecode: &'a BTreeMap<&ArchivePath, Pyc>,
+    contents: &Contents,
     stripped: Strip,
     progress: &dyn Progress,
 ) -> Result<Survey<'a>, Error> {
@@ -75,7 +82,7 @@ pub(super) fn survey<'a>(
             Source::File(on_disk) => Content::OnDisk(on_disk),
             Source::Patched { bytes, .. } | Source::Generated(bytes) => Content::InMemory(bytes),
             Source::Bytecode { .. } => match bytecode.get(path) {
-                Some(bytes) => Content::InMemory(bytes),
+                Some(pyc) => Content::InMemory(pyc),
                 None => continue,
             },
             Source::Link(target) => {
@@ -96,7 +103,7 @@ pub(super) fn survey<'a>(
     let files = wanted
         .into_par_iter()
         .map(|(path, entry, content)| {
-            let surveyed = look(path, entry, content, stripped);
+            let surveyed = look(path, entry, content, contents, stripped);
             progress.advance(1);
             surveyed
         })
@@ -115,19 +122,6 @@ fn add_parents(folders: &mut BTreeSet<ArchivePath>, path: &ArchivePath) {
     }
 }
 
-impl<'a> Content<'a> {
-    fn read(&self) -> Result<Cow<'a, [u8]>, Error> {
-        match self {
-            Self::InMemory(bytes) => Ok(Cow::Borrowed(bytes)),
-            Self::OnDisk(path) => Ok(Cow::Owned(fs::read(path).map_err(Error::Read)?)),
-        }
-    }
-}
-
-fn strip(bytes: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
-    strip::strip(&bytes).map_or(bytes, Cow::Owned)
-}
-
 /// Whether a file of this origin loses its symbols.
 fn is_stripped(origin: &Origin, wanted: Strip) -> bool {
     match (wanted, origin) {
@@ -144,33 +138,34 @@ fn look<'a>(
     path: &'a ArchivePath,
     entry: &'a Entry,
     content: Content<'a>,
+    contents: &Contents,
     wanted: Strip,
 ) -> Result<Surveyed<'a>, Error> {
-    let bytes = content.read()?;
-    let stripped = is_elf(&bytes) && is_stripped(&entry.origin, wanted);
-    let before = bytes.len();
-    let bytes = if stripped { strip(bytes) } else { bytes };
+    let stripped = is_stripped(&entry.origin, wanted);
+    let facts = match (&content, stripped) {
+        (Content::OnDisk(path), true) => contents.stripped_facts(path)?,
+        (Content::OnDisk(path), false) => contents.facts(path)?,
+        (Content::InMemory(bytes), true) => Facts::of(&contents::stripped(Cow::Borrowed(*bytes))),
+        (Content::InMemory(bytes), false) => Facts::of(bytes),
+    };
+    let Facts { size, hash, elf } = facts;
+    let before = match &content {
+        Content::OnDisk(path) if stripped && elf => fs::metadata(path).map_err(Error::Read)?.len(),
+        Content::InMemory(bytes) if stripped => bytes.len() as u64,
+        Content::OnDisk(_) | Content::InMemory(_) => size,
+    };
     // Stripping only ever takes away.
-    let changed = bytes.len() != before || matches!(entry.source, Source::Patched { .. });
+    let changed = size != before || matches!(entry.source, Source::Patched { .. });
     let beside = match &entry.source {
         Source::Bytecode { of } => of,
         _ => path,
     };
-    Ok(Surveyed {
-        path,
-        mode: entry.mode & 0o777,
-        size: bytes.len() as u64,
-        hash: blake3::hash(&bytes),
-        kind: kind(path, &bytes),
-        beside,
-        changed,
-        content,
-        stripped,
-    })
+    let (mode, kind) = (entry.mode & 0o777, kind(path, elf));
+    Ok(Surveyed { path, mode, size, hash, kind, beside, changed, content, stripped })
 }
 
-fn kind(path: &ArchivePath, bytes: &[u8]) -> Kind {
-    if is_elf(bytes) {
+fn kind(path: &ArchivePath, elf: bool) -> Kind {
+    if elf {
         Kind::Elf
     } else if [".py", ".pyc", ".pyi"].iter().any(|suffix| path.as_str().ends_with(suffix)) {
         Kind::Code
