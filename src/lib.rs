@@ -31,6 +31,8 @@ pub mod audit;
 #[cfg(feature = "tool")]
 pub mod cache;
 #[cfg(feature = "tool")]
+pub mod cleanup;
+#[cfg(feature = "tool")]
 pub mod cli;
 #[cfg(feature = "tool")]
 mod commands;

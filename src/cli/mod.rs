@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+use crate::cleanup;
 use crate::commands::{self, Outcome};
 use arguments::{Arguments, Command};
 
@@ -21,6 +22,7 @@ pub(crate) use printer::Printer;
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     arguments.color.write_global();
+    cleanup::on_interrupt();
     let printer = Printer::new(arguments.quiet);
     let progress = progress::Terminal::new(arguments.quiet);
     let result = match arguments.command {

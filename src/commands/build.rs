@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use fs_err as fs;
 
+use crate::cleanup::Scratch;
 use crate::cli::{self, Printer};
 use crate::pack::{self, Compression};
 use crate::pipeline::{self, Choices, Project, STAGING};
@@ -109,25 +110,19 @@ fn output(wanted: Option<&Path>, project: &Project) -> anyhow::Result<PathBuf> {
 
 /// Where an artifact lies until it is proved, so that nothing unproved ever bears its name.
 struct Staging {
-    folder: tempfile::TempDir,
+    folder: Scratch,
     artifact: PathBuf,
     /// Locked for as long as this build runs.
     _held: fs::File,
 }
-
-/// Characters that follow [`STAGING`].
-const RANDOM: usize = 6;
 
 impl Staging {
     fn beside(output: &Path) -> anyhow::Result<Self> {
         let parent = output.parent().unwrap_or(Path::new("/"));
         fs::create_dir_all(parent)?;
         sweep(parent);
-        let folder = tempfile::Builder::new()
-            .prefix(STAGING)
-            .rand_bytes(RANDOM)
-            .tempdir_in(parent)
-            .with_context(|| format!("cannot write to `{}`", parent.display()))?;
+        let folder =
+            Scratch::new_in(parent, STAGING).with_context(|| format!("cannot write to `{}`", parent.display()))?;
         let held = fs::File::open(folder.path())?;
         // A file system without locks: nobody can take another's for abandoned there either.
         drop(held.file().try_lock());
@@ -165,9 +160,10 @@ fn sweep(parent: &Path) {
     let Ok(entries) = fs::read_dir(parent) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let abandoned = name.as_encoded_bytes().strip_prefix(STAGING.as_bytes()).is_some_and(|end| end.len() == RANDOM)
-            && entry.metadata().is_ok_and(|folder| folder.is_dir() && is_old(&folder))
-            && fs::File::open(entry.path()).is_ok_and(|folder| folder.file().try_lock().is_ok());
+        let abandoned =
+            name.as_encoded_bytes().strip_prefix(STAGING.as_bytes()).is_some_and(|end| end.len() == Scratch::RANDOM)
+                && entry.metadata().is_ok_and(|folder| folder.is_dir() && is_old(&folder))
+                && fs::File::open(entry.path()).is_ok_and(|folder| folder.file().try_lock().is_ok());
         if abandoned {
             // What cannot be removed is somebody else's, and in nobody's way.
             drop(fs::remove_dir_all(entry.path()));

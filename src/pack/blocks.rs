@@ -40,34 +40,35 @@ struct Parameters {
     level: i32,
     /// Logarithm of the bytes that are looked back on: no less than a block has, unless a single file is larger.
     window: u32,
-    /// Logarithm of the places that are remembered. Each takes 4 bytes of memory in every thread.
-    chain: Option<u32>,
+    /// Look for long repeats all over the window; for short ones the tables of the level remember less than that.
+    long_distance: bool,
 }
 
 impl Compression {
     fn parameters(self) -> Parameters {
         match self {
-            Self::Fast => Parameters { level: 3, window: 22, chain: None },
+            Self::Fast => Parameters { level: 3, window: 22, long_distance: false },
             // The levels above it take twice as long for a thousandth.
-            Self::Balanced => Parameters { level: 11, window: 23, chain: None },
-            Self::Small => Parameters { level: 19, window: 24, chain: Some(25) },
+            Self::Balanced => Parameters { level: 11, window: 23, long_distance: false },
+            // Levels 20 to 22 gain half a percent, for tables of up to 800 MB in each thread instead of 80.
+            Self::Small => Parameters { level: 19, window: 26, long_distance: true },
         }
     }
 
-    /// A thread at `small` has tables of about 150 MB: a machine with many processors may not have the memory for all.
+    /// A thread at `small` holds a block and its tables, about 150 MB: few large blocks gain more than many processors.
     pub(super) fn most_threads(self) -> Option<usize> {
         match self {
             Self::Fast | Self::Balanced => None,
-            Self::Small => Some(8),
+            Self::Small => Some(2),
         }
     }
 
-    /// The block size that is aimed at. Half of it is the least, three halves the most.
-    fn block_size(self) -> u64 {
+    /// Least and most bytes of a block. At `small`, where every byte counts, borders may well move from build to build.
+    fn block_sizes(self) -> (u64, u64) {
         match self {
-            Self::Fast => 4 << 20,
-            Self::Balanced => 8 << 20,
-            Self::Small => 16 << 20,
+            Self::Fast => (2 << 20, 6 << 20),
+            Self::Balanced => (4 << 20, 12 << 20),
+            Self::Small => (56 << 20, 64 << 20),
         }
     }
 }
@@ -80,7 +81,7 @@ pub(super) fn plan(survey: &Survey<'_>, level: Compression) -> Plan {
         let file = &survey.files[*at];
         (file.kind, file.beside, file.path)
     });
-    let (least, most) = (level.block_size() / 2, level.block_size() * 3 / 2);
+    let (least, most) = level.block_sizes();
     let mut blocks: Vec<Planned> = Vec::new();
     let mut places = vec![(0, 0); survey.files.len()];
     let mut known = HashMap::new();
@@ -132,11 +133,15 @@ impl Planned {
             unpacked.extend_from_slice(&survey.files[*at].read()?);
         }
         self.filter.encode(&mut unpacked);
-        let Parameters { level, window, chain } = level.parameters();
+        let Parameters { level, window, long_distance } = level.parameters();
         let mut compressor = zstd::bulk::Compressor::new(level).map_err(Error::Compress)?;
-        compressor.set_parameter(CParameter::WindowLog(window)).map_err(Error::Compress)?;
-        if let Some(chain) = chain {
-            compressor.set_parameter(CParameter::ChainLog(chain)).map_err(Error::Compress)?;
+        let parameters = [CParameter::WindowLog(window), CParameter::EnableLongDistanceMatching(long_distance)];
+        for parameter in parameters {
+            compressor.set_parameter(parameter).map_err(Error::Compress)?;
+        }
+        if long_distance {
+            // Else they grow with the window.
+            compressor.set_parameter(CParameter::ChainLog(24)).map_err(Error::Compress)?;
         }
         let bytes = compressor.compress(&unpacked).map_err(Error::Compress)?;
         kept.put(&key, &bytes);

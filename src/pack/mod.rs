@@ -48,7 +48,7 @@ pub struct PackSpec {
     pub interpreter_mode: bool,
     /// Where bytecode and blocks are kept between builds, below [`crate::cache::root`] as a rule; nothing keeps none.
     pub cache: Option<PathBuf>,
-    /// As many as the machine has processors, unless said; at [`Compression::Small`] no more than eight, for their memory.
+    /// As many as the machine has processors, unless said; at [`Compression::Small`] no more than two, for their memory.
     pub threads: Option<usize>,
 }
 

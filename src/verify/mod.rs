@@ -52,6 +52,7 @@ use told::{First, Told};
 
 pub use record::{Record, prove_alone};
 
+use crate::cleanup::Scratch;
 use crate::format::Artifact;
 use crate::progress::Progress;
 
@@ -168,7 +169,7 @@ pub fn prove_against(plan: &Plan, unpackaged: &Unpackaged, progress: &dyn Progre
 fn in_scratch<T>(plan: &Plan, work: impl FnOnce(&Path) -> Result<T, Error>) -> Result<T, Error> {
     let folder = plan.scratch.clone().unwrap_or_else(std::env::temp_dir);
     fs::create_dir_all(&folder)?;
-    let scratch = tempfile::Builder::new().prefix("packproof-proof-").tempdir_in(folder.canonicalize()?)?;
+    let scratch = Scratch::new_in(&folder.canonicalize()?, "packproof-proof-")?;
     let result = work(scratch.path());
     make_removable(scratch.path());
     scratch.close()?;

@@ -11,6 +11,7 @@ mod crates;
 mod fixtures;
 mod graph;
 mod hostile;
+mod interrupt;
 mod launcher;
 mod mutations;
 mod native;
