@@ -88,7 +88,8 @@ pub(crate) fn on_interrupt() {
 
 #[expect(unsafe_code, reason = "write is one of the few calls that a signal handler may make")]
 extern "C" fn handle(signal: libc::c_int) {
-    let number = signal as u8;
+    // Signals have small numbers.
+    let number = u8::try_from(signal).unwrap_or_default();
     // SAFETY: one byte of a local variable.
     unsafe { libc::write(TELL.load(Ordering::Relaxed), (&raw const number).cast(), 1) };
 }

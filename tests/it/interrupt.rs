@@ -41,11 +41,11 @@ fn a_build_that_is_interrupted_leaves_the_earlier_artifact() {
             let sent = std::process::Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
             let ended = child.wait().unwrap();
             assert!(sent.unwrap().success() && ended.code().is_none_or(|code| code == 0), "{signal}: {ended}");
-            if !ended.success() {
-                assert!(fs::read(&artifact).unwrap() == first, "SIG{signal} after {part}/5 of {whole:?}");
-            } else {
+            if ended.success() {
                 // It was quicker this time.
                 fs::write(&artifact, &first).unwrap();
+            } else {
+                assert!(fs::read(&artifact).unwrap() == first, "SIG{signal} after {part}/5 of {whole:?}");
             }
             if signal != "KILL" {
                 assert_eq!(beside(), [""; 0], "SIG{signal} after {part}/5 of {whole:?}");
