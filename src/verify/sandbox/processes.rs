@@ -6,7 +6,7 @@ use std::path::Path;
 use fs_err as fs;
 use rustix::process::{Pid, Signal};
 
-use super::protocol::Seen;
+use super::protocol::{Seen, is_system};
 
 /// `VmHWM`, in KiB.
 pub(super) fn peak_memory(pid: Pid) -> u64 {
@@ -67,13 +67,17 @@ pub(super) fn look(first: Pid) -> Seen {
     let first = first.as_raw_nonzero().get();
     for pid in std::iter::once(first).chain(descendants(first)) {
         let of = Path::new("/proc").join(pid.to_string());
+        let Ok(program) = fs::read_link(of.join("exe")) else { continue };
+        seen.programs.insert(program.to_string_lossy().into_owned());
+        // What a program of the system's loads (`fc-list`, say) is its own business.
+        if is_system(&program) {
+            continue;
+        }
         for line in fs::read(of.join("maps")).unwrap_or_default().split(|byte| *byte == b'\n') {
             if let Some(file) = mapped_file(&String::from_utf8_lossy(line)) {
                 seen.mapped.insert(file.to_owned());
             }
         }
-        let program = fs::read_link(of.join("exe"));
-        seen.programs.extend(program.map(|path| path.to_string_lossy().into_owned()));
         for descriptor in fs::read_dir(of.join("fd")).into_iter().flatten().flatten() {
             let file = fs::read_link(descriptor.path()).map(|path| path.to_string_lossy().into_owned());
             seen.open.extend(file.into_iter().filter(|file| file.starts_with('/')));
