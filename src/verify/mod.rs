@@ -5,6 +5,7 @@
 //! probe are compared, and whatever the artifact loaded must be its own. What is to be imported is the graph's
 //! business, and how a proof reads is the report's. `docs/proof.md` says what a proof claims and what it does not.
 
+mod alone;
 mod asserted;
 mod compare;
 mod escape;
@@ -312,36 +313,9 @@ fn import_everything(
         imports.unstable.extend(unstable.iter().map(|it| format!("{}: {} (packed)", it.kind.name(), it.subject)));
         differences = stable;
     }
-    say_what_is_so_alone(pair, plan, checks, &mut differences, progress)?;
+    let of_a_venv = alone::look_closer(pair, plan, checks, &mut differences, progress)?;
+    imports.unstable.extend(of_a_venv);
     Ok(Imported { imports, inventories, observed, differences })
-}
-
-/// Imports that differ and are tried alone as well.
-const ALONE: usize = 5;
-
-/// An import that fails among others and not alone, or the other way round, fails for another reason: it is said. It
-/// stays a difference, since unpackaged it goes well among the same others.
-fn say_what_is_so_alone(
-    pair: &mut Pair,
-    plan: &Plan,
-    checks: &[ImportCheck],
-    differences: &mut [Difference],
-    progress: &dyn Progress,
-) -> Result<(), Error> {
-    let id = |subject: &String| checks.iter().position(|check| check.subject() == *subject);
-    let differing = differences.iter().filter(|it| it.kind == Kind::Import);
-    let wanted: Vec<usize> = differing.filter_map(|it| id(&it.subject)).take(ALONE).collect();
-    if wanted.is_empty() {
-        return Ok(());
-    }
-    let alone = smoke::alone(&mut pair.artifact, checks, &wanted, plan.limits.import, 2, progress)?;
-    for difference in differences.iter_mut().filter(|it| it.kind == Kind::Import) {
-        let outcome = id(&difference.subject).and_then(|id| alone.get(&id)).map(ToString::to_string);
-        if let Some(outcome) = outcome.filter(|outcome| *outcome != difference.artifact) {
-            difference.output = Some(format!("in a process of its own: {outcome}; so the order of imports matters"));
-        }
-    }
-    Ok(())
 }
 
 fn import_packed(

@@ -58,6 +58,8 @@ pub(super) struct Side {
     pub bytecode: Option<PathBuf>,
     /// One of the sides has no namespaces, so that Python might write bytecode into the user's folders.
     pub may_write: bool,
+    /// Its interpreter is to call itself an ordinary installation: what a virtual environment is seen by is not there.
+    pub is_installation: bool,
     count: Counter,
 }
 
@@ -101,6 +103,7 @@ impl Side {
             known,
             bytecode: None,
             may_write: false,
+            is_installation: false,
             count,
         })
     }

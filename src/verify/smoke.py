@@ -11,6 +11,7 @@ and newer. Its one argument is a JSON file:
     brief     do without what takes long to tell of the distributions, and is the same in each process
     labels    {"<scratch>": [folder…]}: what to write in the place of folders in messages
     known     folders that an open file may lie in without being named
+    installation  whether to take back what shows that this is a virtual environment
     litter    folders of the whole run that should be empty in the end
 """
 import encodings.utf_8_sig  # 3.13 reads .pth files with it, of which the artifact has one more
@@ -30,6 +31,8 @@ def main():
     with open(sys.argv[1], encoding="utf-8") as file:
         spec = json.load(file)
     front(spec["path"])
+    if spec.get("installation"):
+        sys.base_prefix, sys.base_exec_prefix = sys.prefix, sys.exec_prefix
     # No application code has run yet: nothing of it sees the specification, or the name of the results' file.
     os.unlink(sys.argv[1])
     sys.argv[:] = [sys.argv[0]]

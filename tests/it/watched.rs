@@ -77,6 +77,24 @@ fn an_import_that_differs_among_others_alone_is_said_to_depend_on_the_order() {
     assert_eq!(found.output.as_deref(), Some("in a process of its own: imports; so the order of imports matters"));
 }
 
+/// jupyterlab says so in a message.
+#[test]
+fn the_kind_of_environment_may_be_told_by_what_fails_in_both() {
+    let fixture = Fixture::new();
+    let message = "import sys\nkind = 'virtual' if sys.prefix != sys.base_prefix else 'Python'\n";
+    on_both_sides(&fixture, &format!("{message}raise ImportError(f'not in this {{kind}} environment')\n"));
+    let mut plan = imports_alone(&fixture, "");
+    plan.imports.retain(|it| it.module != "shapes");
+    let proof = prove(&plan, &Silent).unwrap();
+    assert!(proof.is_proved(), "{}", text(&proof));
+    assert_eq!(proof.imports.unstable, ["import: shapes.late (unless in a virtual environment)"]);
+
+    write(&fixture.package("shapes/late.py"), "raise ImportError('not in this Python, either')\n");
+    plan.artifact = fixture.pack("");
+    let proof = prove(&plan, &Silent).unwrap();
+    assert_eq!(difference(&proof, Kind::Import, "shapes.late").artifact, "ImportError: not in this Python, either");
+}
+
 /// What a second start shows that loads something else stands in `mutations`.
 #[test]
 fn there_is_a_second_start_where_no_script_makes_one() {

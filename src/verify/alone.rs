@@ -1,0 +1,80 @@
+//! Imports that differ, each in a process of its own: what that says of the reason.
+
+use std::collections::BTreeMap;
+
+use super::Error;
+use super::outcome::Outcome;
+use super::pair::Pair;
+use super::plan::{ImportCheck, Plan};
+use super::proof::{Difference, Kind};
+use super::smoke;
+use crate::progress::Progress;
+
+/// As many are tried.
+const MOST: usize = 5;
+/// The number of the run whose folders they have, on each side.
+const RUN: usize = 2;
+
+/// Says of an import that fails among others and not alone, or the other way round, that it fails for another reason. It
+/// stays a difference, since unpackaged it goes well among the same others.
+///
+/// A module that cannot be imported in either world may say in which kind of environment it could not be. What fails
+/// alike in an environment that calls itself no virtual one is no longer a difference; such are given back, to be listed.
+pub(super) fn look_closer(
+    pair: &mut Pair,
+    plan: &Plan,
+    checks: &[ImportCheck],
+    differences: &mut Vec<Difference>,
+    progress: &dyn Progress,
+) -> Result<Vec<String>, Error> {
+    let id = |subject: &str| checks.iter().position(|check| check.subject() == *subject);
+    let differing = differences.iter().filter(|it| it.kind == Kind::Import).flat_map(Difference::subjects);
+    let wanted: Vec<usize> = differing.filter_map(|(_, subject)| id(subject)).take(MOST).collect();
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let packed = smoke::alone(&mut pair.artifact, checks, &wanted, plan.limits.import, RUN, progress)?;
+    let installed = match &mut pair.environment {
+        Some(side) => {
+            side.is_installation = true;
+            let found = smoke::alone(side, checks, &wanted, plan.limits.import, RUN, progress);
+            side.is_installation = false;
+            found?
+        }
+        None => BTreeMap::new(),
+    };
+    let fails_alike = |subject: &str| {
+        let Some(id) = id(subject) else { return false };
+        match (installed.get(&id), packed.get(&id)) {
+            (Some(Outcome::Failed(before)), Some(Outcome::Failed(after))) => before == after,
+            _ => false,
+        }
+    };
+    let is_of_a_venv = |it: &Difference| {
+        let same_type = exception(&it.environment).is_some() && exception(&it.environment) == exception(&it.artifact);
+        it.kind == Kind::Import && same_type && it.subjects().all(|(_, subject)| fails_alike(subject))
+    };
+    let mut of_a_venv = Vec::new();
+    differences.retain(|difference| {
+        let settled = is_of_a_venv(difference);
+        if settled {
+            let subjects = difference.subjects();
+            of_a_venv
+                .extend(subjects.map(|(_, subject)| format!("import: {subject} (unless in a virtual environment)")));
+        }
+        !settled
+    });
+    for difference in differences.iter_mut().filter(|it| it.kind == Kind::Import) {
+        let outcome = id(&difference.subject).and_then(|id| packed.get(&id)).map(ToString::to_string);
+        if let Some(outcome) = outcome.filter(|outcome| *outcome != difference.artifact) {
+            difference.output = Some(format!("in a process of its own: {outcome}; so the order of imports matters"));
+        }
+    }
+    Ok(of_a_venv)
+}
+
+/// Of the text of an [`Outcome`]: the type, where an exception was raised.
+fn exception(outcome: &str) -> Option<&str> {
+    let (name, _) = outcome.split_once(": ")?;
+    name.chars().all(|char| char.is_alphanumeric() || char == '_').then_some(name)
+}
