@@ -134,8 +134,8 @@ class Bench:
         say("starts")
         unpackaged, first, later = [], [], []
         for _ in range(self.runs):
-            # Each in folders that nothing has been in before, as removing and unpacking at once is slow on ext4.
-            cache = self.new("cache")
+            # Each in a folder that nothing has been in before, and that the launcher makes itself, as for a user.
+            cache = self.new("cache") / "packproof"
             unpackaged.append(self.until_ready([self.python, FIXTURE / "main.py"], {}))
             first.append(self.until_ready([self.artifact], {"PACKPROOF_CACHE": cache}))
             later.append(self.until_ready([self.artifact], {"PACKPROOF_CACHE": cache}))
@@ -156,7 +156,7 @@ class Bench:
         arguments = ["--no-proof", "--python", self.python, "-o", ours, script]
         run([PACKPROOF, "build", "--quiet", *arguments], {"PACKPROOF_TOOL_CACHE": self.cache})
         self.freeze(script, "hello")
-        cache = self.new("cache")
+        cache = self.new("cache") / "packproof"
         run([ours], {"PACKPROOF_CACHE": cache})
         times = {"unpackaged": [], "ours": [], "theirs": []}
         for _ in range(self.runs * 4):

@@ -40,6 +40,9 @@ pub(super) fn compile(wanted: &Crate, described: &Described, facts: &Facts, targ
     flags(&mut command, described, target);
     // For which Python: pyo3, and bindings before it.
     command.env("PYO3_PYTHON", &facts.executable).env("PYTHON_SYS_EXECUTABLE", &facts.executable);
+    // The same path may be another Python than the last time.
+    let signature = format!("{} {}", facts.base_executable.display(), facts.version_string());
+    command.env("PYO3_ENVIRONMENT_SIGNATURE", signature);
     // Cargo reads its configuration from the working directory upwards.
     command.current_dir(&wanted.path).stdin(Stdio::null());
     let output = command.output().map_err(|source| Error::NoCargo {

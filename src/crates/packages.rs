@@ -44,11 +44,12 @@ pub(super) fn describe(wanted: &Crate) -> Result<Described, Error> {
     }
     // Where its lock is depends on its workspace.
     let mut command = MetadataCommand::new();
-    command.cargo_path(compile::cargo()).manifest_path(&manifest).no_deps();
+    // Cargo reads its configuration from the working directory upwards.
+    command.cargo_path(compile::cargo()).manifest_path(&manifest).current_dir(&wanted.path).no_deps();
     let workspace = command.exec().map_err(|error| failed(&wanted.path, error))?.workspace_root;
     let locked = workspace.join("Cargo.lock").is_file();
     let mut command = MetadataCommand::new();
-    command.cargo_path(compile::cargo()).manifest_path(&manifest);
+    command.cargo_path(compile::cargo()).manifest_path(&manifest).current_dir(&wanted.path);
     if !wanted.features.is_empty() {
         command.features(CargoOpt::SomeFeatures(wanted.features.clone()));
     }

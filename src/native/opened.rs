@@ -37,15 +37,23 @@ pub fn opened(source: &str) -> Vec<Opened> {
     if !can || !(source.contains("ctypes") || source.contains("cffi") || source.contains("ffi.")) {
         return Vec::new();
     }
-    let Ok(module) = ruff_python_parser::parse_module(source) else { return Vec::new() };
-    let mut collector = Collector { source, found: Vec::new() };
-    for statement in module.suite() {
-        collector.visit_stmt(statement);
-    }
-    collector.found.sort();
-    collector.found.dedup();
-    collector.found
+    // A tree is walked, and frees itself, by recursion.
+    let stack = source.len().saturating_mul(BYTES_A_LEVEL).min(MOST_STACK);
+    stacker::maybe_grow(stack, stack, || {
+        let Ok(module) = ruff_python_parser::parse_module(source) else { return Vec::new() };
+        let mut collector = Collector { source, found: Vec::new() };
+        for statement in module.suite() {
+            collector.visit_stmt(statement);
+        }
+        collector.found.sort();
+        collector.found.dedup();
+        collector.found
+    })
 }
+
+/// A level for each byte of the source at worst.
+const BYTES_A_LEVEL: usize = 1024;
+const MOST_STACK: usize = 4 << 30;
 
 /// The names that the dynamic loader would be given.
 pub fn libraries(calls: &[Opened]) -> Vec<String> {

@@ -186,6 +186,13 @@ fn key(project: &Project, planned: &Planned, world: &World, artifact: &Path) -> 
     };
     part(env!("CARGO_PKG_VERSION").as_bytes());
     part(verify::SMOKE.as_bytes());
+    // The tool itself, and what an installer of the system's changes: its programs and libraries.
+    let tool = std::env::current_exe().ok();
+    let system =
+        ["/etc/ld.so.cache", "/var/lib/dpkg/status", "/usr/bin", "/usr/local/bin", "/usr/lib", "/usr/local/lib"];
+    for path in tool.iter().map(PathBuf::as_path).chain(system.map(Path::new)) {
+        part(&metadata(path).unwrap_or_default());
+    }
     let left_out: BTreeSet<&str> = planned.left_out.iter().map(|left| left.what.as_str()).collect();
     part(&serde_json::to_vec(&imports(project, &left_out)).ok()?);
     part(&serde_json::to_vec(&project.environment.facts).ok()?);

@@ -50,9 +50,12 @@ pub(super) fn look_closer(
             _ => false,
         }
     };
+    let is_required = |subject: &str| id(subject).is_some_and(|id| checks[id].required);
     let is_of_a_venv = |it: &Difference| {
         let same_type = exception(&it.environment).is_some() && exception(&it.environment) == exception(&it.artifact);
-        it.kind == Kind::Import && same_type && it.subjects().all(|(_, subject)| fails_alike(subject))
+        it.kind == Kind::Import
+            && same_type
+            && it.subjects().all(|(_, subject)| fails_alike(subject) && !is_required(subject))
     };
     let mut of_a_venv = Vec::new();
     differences.retain(|difference| {

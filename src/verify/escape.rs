@@ -62,11 +62,7 @@ pub(super) fn check(inventories: &[Inventory], bounds: &Bounds<'_>, expected: &E
             if own(path) || policy.is_system_data(file) || file.starts_with("/memfd:") || file.starts_with("/SYSV") {
                 continue;
             }
-            // What a library needs that is left to the system (a driver's compiler, say) is the system's too, and the
-            // loader takes the first of that name for the whole process.
-            let left = |by: &PathBuf| by.to_str().is_some_and(|by| policy.left_to_system(file_name(by)).is_some());
-            let is_packed = bounds.libraries.packed.contains(file_name(file));
-            if is_packed && !needed.is_needed(path, left) {
+            if bounds.libraries.packed.contains(file_name(file)) && !needed.is_needed(path, |by| is_left(by)) {
                 // It works here because this machine has one too.
                 found.push(
                     Kind::Escape,
@@ -103,6 +99,9 @@ pub(super) fn look_at(name: &str, seen: &Seen, bounds: &Bounds<'_>) -> (Vec<Diff
     let who = format!("[start] {name}");
     // A folder to meet helpers in lies there as well.
     let run = bounds.scratch.parent().unwrap_or(bounds.scratch);
+    let needed = LazyCell::new(|| {
+        Needed::read(&seen.mapped.iter().map(PathBuf::from).filter(|file| !file.starts_with(run)).collect())
+    });
     let mut look = |kind: Kind, paths: &BTreeSet<String>, system: &mut BTreeSet<String>| {
         for file in paths {
             let path = Path::new(file.strip_suffix(" (deleted)").unwrap_or(file));
@@ -111,7 +110,10 @@ pub(super) fn look_at(name: &str, seen: &Seen, bounds: &Bounds<'_>) -> (Vec<Diff
             }
             if bounds.is_hidden(path) {
                 found.push(kind, file, &who, "lies in the environment", "in use, though it is not the artifact's");
-            } else if kind == Kind::Escape && bounds.libraries.packed.contains(file_name(file)) {
+            } else if kind == Kind::Escape
+                && bounds.libraries.packed.contains(file_name(file))
+                && !needed.is_needed(path, |by| is_left(by))
+            {
                 let other = format!("`{file}`, in place of the one that the artifact should bring");
                 found.push(kind, file_name(file), &who, "is the build machine's", &other);
             } else if is_system(path) || policy.is_system_data(file) {
@@ -191,6 +193,12 @@ impl Found {
             });
         }
     }
+}
+
+/// What a library needs that is left to the system (a driver's compiler, say) is the system's too, and the loader takes the
+/// first of that name for the whole process.
+fn is_left(by: &Path) -> bool {
+    by.to_str().is_some_and(|by| Policy::built_in().left_to_system(file_name(by)).is_some())
 }
 
 fn file_name(path: &str) -> &str {

@@ -133,7 +133,9 @@ pub(super) fn drain(
                     before.is_none() || is_known && scripts::differ(script, before.as_ref(), &after)
                 };
                 if let Some(environment) = pair.environment.as_mut().filter(|_| again(&before)) {
-                    before = Some(scripts::run(environment, script, plan.limits.script, progress)?);
+                    let mut ran = scripts::run(environment, script, plan.limits.script, progress)?;
+                    ran.left.extend(before.into_iter().flat_map(|before| before.left));
+                    before = Some(ran);
                 }
                 Done::Script { name: script.name(), before: before.map(Box::new), after: Box::new(after) }
             }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::outcome::{Inventory, Line, Lost, Outcome, Report};
 use super::plan::ImportCheck;
-use super::side::{Ending, Folders, Side, tail};
+use super::side::{Ending, Side, tail};
 use super::smoke::Group;
 use super::{Error, SMOKE};
 use crate::progress::Progress;
@@ -45,7 +45,8 @@ impl Process {
         is_brief: bool,
         checks: &[ImportCheck],
     ) -> Result<Self, Error> {
-        let cwd = side.fresh("cwd")?;
+        // What a later start leaves is not what imports have left.
+        let cwd = side.fresh(if is_brief { "again-cwd" } else { "cwd" })?;
         let folder = side.fresh("smoke")?;
         let script = folder.join("smoke.py");
         let specification = folder.join("smoke.json");
@@ -64,7 +65,7 @@ impl Process {
         let mut known = vec![side.folder.clone()];
         known.extend(side.known.iter().cloned());
         // A later start is from the tree that is there, as most are.
-        let folders = Folders { has_tree: is_brief, ..side.folders(number) };
+        let folders = if is_brief { side.own_folders("again", true)? } else { side.folders(number) };
         let spec = json!({
             "path": side.application,
             "results": results,

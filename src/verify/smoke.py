@@ -78,6 +78,7 @@ class Watch:
         self.written = {}
         self.started = {}
         self.network = {}
+        self.host = os.uname().nodename
 
     def __call__(self, event, args):
         if not self.is_on:
@@ -107,6 +108,9 @@ class Watch:
             pass
 
     def call(self, host):
+        # Its own name is another one on each machine.
+        if host == self.host:
+            host = "<hostname>"
         if host not in ("localhost", "::1", "::", "0.0.0.0") and not host.startswith("127."):
             self.network.setdefault(host, self.who())
 

@@ -179,14 +179,20 @@ fn take(process: Process, smoke: &mut Smoke, outcomes: &mut Outcomes, suspicions
     }
     let checks = process.group.checks;
     let missing: Vec<usize> = checks.iter().copied().filter(|id| outcomes[*id].is_none()).collect();
+    if process.took_too_long && checks.len() > 1 {
+        // Nobody is to blame; half as many take half as long.
+        let size = checks.len().div_ceil(2);
+        return checks.chunks(size).map(|ids| Group { run, checks: ids.to_vec(), why: Why::Results }).collect();
+    }
     if let Some(culprit) = process.begun.filter(|id| outcomes[*id].is_none() && checks.len() > 1) {
+        // What came before it is imported again: this process did not live to tell what it had loaded.
+        let others: Vec<usize> = checks.iter().copied().filter(|id| *id != culprit).collect();
         told.push(culprit);
         suspicions.push(Suspicion::new(culprit, told, lost));
-        let others: Vec<usize> = missing.into_iter().filter(|id| *id != culprit).collect();
-        let mut groups = vec![Group { run, checks: vec![culprit], why: Why::Alone(suspicions.len() - 1) }];
-        let size = if process.took_too_long { others.len().div_ceil(2) } else { others.len() };
-        groups.extend(others.chunks(size.max(1)).map(|ids| Group { run, checks: ids.to_vec(), why: Why::Results }));
-        return groups;
+        return vec![
+            Group { run, checks: vec![culprit], why: Why::Alone(suspicions.len() - 1) },
+            Group { run, checks: others, why: Why::Results },
+        ];
     }
     if missing.is_empty() {
         smoke.unfinished.push(lost.clone());

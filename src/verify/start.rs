@@ -326,11 +326,24 @@ pub(super) fn as_it_is(
     }
     let job = Job { argv, env, cwd, stdin: None, stdout: output.clone(), stderr: output.clone() };
     let id = side.sandbox.run(job)?;
-    let did = match finish(side, id, limit)? {
+    let ending = finish(side, id, limit)?;
+    let said = tail(&output, TAIL);
+    let did = match ending {
+        // The status is 1 for whatever was raised.
+        Ending::Exited(Exit::Code(1)) if let Some(exception) = raised(&said) => {
+            format!("ends with {}, for {exception}", Exit::Code(1))
+        }
         Ending::Exited(exit) => format!("ends with {exit}"),
         Ending::TooLong(_) => RUNS_ON.to_owned(),
     };
-    Ok((did, tail(&output, TAIL), side.sandbox.seen(id)))
+    Ok((did, said, side.sandbox.seen(id)))
+}
+
+/// The type of the exception that a traceback at the end of `output` is about.
+fn raised(output: &str) -> Option<&str> {
+    let (_, traceback) = output.rsplit_once("Traceback (most recent call last):\n")?;
+    let line = traceback.lines().find(|line| !line.starts_with(' '))?;
+    Some(line.split_once(':').map_or(line, |(name, _)| name)).filter(|name| !name.is_empty())
 }
 
 pub(super) const RUNS_ON: &str = "runs on";

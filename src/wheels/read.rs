@@ -13,6 +13,10 @@ use crate::environment::RecordEntry;
 use crate::environment::distribution::parse_record;
 use crate::environment::record::sha256;
 
+/// Of one file of a wheel, and of one that describes it: what has more is made to fill the memory.
+const MOST_BYTES: u64 = 4 << 30;
+const MOST_BYTES_OF_METADATA: u64 = 64 << 20;
+
 /// One wheel, read.
 #[derive(Debug, Clone)]
 pub struct Wheel {
@@ -91,7 +95,12 @@ fn one(path: &Path) -> Result<Wheel, Unreadable> {
         }
         let path = entry.name().map_err(|error| broken(error.to_string()))?.to_string();
         let mut bytes = Vec::new();
-        entry.read_to_end(&mut bytes).map_err(|error| broken(format!("`{path}`: {error}")))?;
+        let read = (&mut entry).take(MOST_BYTES + 1).read_to_end(&mut bytes);
+        read.map_err(|error| broken(format!("`{path}`: {error}")))?;
+        let most = if path.contains(".dist-info/") { MOST_BYTES_OF_METADATA } else { MOST_BYTES };
+        if bytes.len() as u64 > most {
+            return Err(broken(format!("`{path}` has more than {} MB", most >> 20)));
+        }
         // Its own, at the top: what it has vendored brings others.
         let own = path.split_once(".dist-info/").filter(|(folder, _)| !folder.contains('/')).map(|(_, name)| name);
         if own == Some("RECORD") {

@@ -258,7 +258,7 @@ fn what_is_found_when_it_runs() {
     // A setting's import may be guarded; the application's own is not.
     assert_eq!(told(&site.audit(&app)), [""; 0]);
     let sure = [("app.py", "import blog\n")];
-    assert_eq!(told(&site.audit(&sure)), ["error missing-data blog/gone.txt"]);
+    assert_eq!(told(&site.audit(&sure)), ["warning missing-data blog/gone.txt"]);
 }
 
 #[test]

@@ -31,8 +31,14 @@ fn without_start_the_application_is_started_as_it_is() {
     let proof = prove(&plan, &Silent).unwrap();
     let found = difference(&proof, Kind::Start, "the application, started as it is");
     let both = (found.environment.as_str(), found.artifact.as_str());
-    assert_eq!(both, ("ends with exit status 2", "ends with exit status 1"));
+    assert_eq!(both, ("ends with exit status 2", "ends with exit status 1, for ModuleNotFoundError"));
     assert!(found.output.as_ref().unwrap().contains("No module named 'gone'"), "{}", text(&proof));
+
+    // The status alone would be the same.
+    write(&fixture.path("project/main.py"), "import os\nos.environ['CONFIGURATION']\n");
+    let proof = prove(&plan, &Silent).unwrap();
+    let found = difference(&proof, Kind::Start, "the application, started as it is");
+    assert_eq!(found.environment, "ends with exit status 1, for KeyError");
 }
 
 #[test]

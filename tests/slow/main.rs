@@ -37,13 +37,13 @@ const SWEEPS: &[&str] = &[
     "celery",
     "nbconvert",
     "matplotlib",
-    "scikit-learn",
+    "without",
     "sqlalchemy",
     "boto3",
     "opentelemetry",
     "langchain",
     "audits",
-    "without",
+    "scikit-learn",
 ];
 
 /// Whether this run is to do the sweep `name`; says so where it is not.

@@ -11,12 +11,12 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
     let graph = context.graph;
     for data in graph.data() {
         let module = graph.module(data.module);
-        // Opened whenever the application runs: nothing less is certain enough. A module inside a zip file has its data there.
+        // Opened whenever the application runs: nothing less is certain enough, and it may still be written first. A module inside a zip file has its data there.
         let on_disk = module.file.as_deref().is_some_and(Path::is_file);
         let surely = data.certain && graph.reach(data.module) == Reach::Sure && module.origin != Origin::Stdlib;
         if !data.found && surely && on_disk {
             let message = format!("`{}` opens `{}`, which is not there", module.name, context.places.file(&data.path));
-            push(context, sink, data, Severity::Error, message, None);
+            push(context, sink, data, Severity::Warning, message, None);
         }
     }
     left_behind(context, sink);

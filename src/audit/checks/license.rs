@@ -28,12 +28,19 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
                     code: "license-unknown",
                     severity: match &component.kind {
                         // A distribution's author has chosen one, said or not; a library of the build machine's is packed
-                        // by packproof alone, and nothing says that it may be.
-                        Kind::Library { .. } => Severity::Warning,
-                        Kind::Interpreter | Kind::Distribution | Kind::Crate { .. } if native.licenses.restricted => {
-                            Severity::Warning
+                        // by packproof alone, and nothing says that it may be. Where the machine does not say whose its
+                        // libraries are, that would be said of each.
+                        Kind::Library { package: Some(_), .. } => Severity::Warning,
+                        Kind::Library { package: None, .. }
+                        | Kind::Interpreter
+                        | Kind::Distribution
+                        | Kind::Crate { .. } => {
+                            if native.licenses.restricted {
+                                Severity::Warning
+                            } else {
+                                Severity::Info
+                            }
                         }
-                        Kind::Interpreter | Kind::Distribution | Kind::Crate { .. } => Severity::Info,
                     },
                     subject: component.name.clone(),
                     message: format!("nothing tells the licence of {}", title(component)),
