@@ -29,6 +29,19 @@ pub struct Crates {
     pub packages: BTreeMap<String, Package>,
 }
 
+impl Crates {
+    /// That no other file, e.g. of an earlier build for another ABI, stands before what was built. `found` tells the file of a
+    /// module that anything imports.
+    pub fn check(&self, found: impl Fn(&ModuleName) -> Option<PathBuf>) -> Result<(), Error> {
+        for Built { module, file, .. } in &self.built {
+            if let Some(found) = found(module).filter(|found| found != file) {
+                return Err(Error::Shadowed { module: module.clone(), built: file.clone(), found });
+            }
+        }
+        Ok(())
+    }
+}
+
 /// One extension module.
 #[derive(Debug, Clone)]
 pub struct Built {
@@ -83,6 +96,12 @@ pub enum Error {
         "the module `{module}` of the crate `{name}` belongs to a package, and no folder of the application has `{package}/__init__.py`"
     )]
     NoPackage { name: String, module: ModuleName, package: String },
+    #[error(
+        "Python finds `{}` for the module `{module}`, and not `{}`, which was built just now: remove the former",
+        found.display(),
+        built.display()
+    )]
+    Shadowed { module: ModuleName, built: PathBuf, found: PathBuf },
     #[error("two `[[crate]]` tables make the module `{module}`")]
     Twice { module: ModuleName },
     #[error("cargo's messages cannot be read")]

@@ -86,6 +86,7 @@ impl Project {
             progress.finish();
             graph
         })?;
+        crates.check(|module| graph.module(graph.find(module.as_str())?).file.clone())?;
         Ok(Self { config, environment, hooks, crates, graph, times })
     }
 

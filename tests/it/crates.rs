@@ -188,6 +188,11 @@ fn a_module_inside_a_package_and_what_can_be_wrong_with_a_crate() {
     let output = finish(Command::new(context.at("out/raw")).env_clear().env("PACKPROOF_CACHE", context.at("cache")));
     assert_eq!(said(&output), "shapes.raw\n");
 
+    // A package comes before an extension module, as one for this very Python does before one for any.
+    context.write("p/shapes/raw/__init__.py", "");
+    fails("shapes/raw/__init__.py` for the module `shapes.raw`, and not `");
+    fs::remove_dir_all(context.at("p/shapes/raw")).unwrap();
+
     configure("module = \"shapes.cooked\"\n");
     fails("the crate `raw` has no module `shapes.cooked`: its library has `PyInit_raw`");
     configure("");
