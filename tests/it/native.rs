@@ -328,7 +328,7 @@ fn the_bill_of_materials_is_valid_and_whole() {
 
 /// The environment is made with an interpreter that comes as an archive, and the artifact holds that one.
 #[test]
-fn a_python_that_comes_as_an_archive() {
+fn a_python_that_comes_as_an_archive_or_a_folder() {
     let python = &crate::support::python().executable;
     if !packproof::environment::Facts::ask(python).unwrap().base_prefix.join("lib/pkgconfig").exists() {
         return skipped("a python3 on PATH with an installation of its own");
@@ -345,8 +345,11 @@ fn a_python_that_comes_as_an_archive() {
     assert!(packed.unwrap().success());
     let project = context.fixture("rescued");
     let configuration = fs::read_to_string(project.join("packproof.toml")).unwrap();
-    fs::write(project.join("packproof.toml"), format!("{configuration}\n[python]\ndistribution = \"../python.tar\"\n"))
-        .unwrap();
+    let configure = |place: &str| {
+        let text = format!("{configuration}\n[python]\ndistribution = \"{place}\"\n");
+        fs::write(project.join("packproof.toml"), text).unwrap();
+    };
+    configure("../python.tar");
     fs::write(
         project.join("app.py"),
         "import bookkeeping, sys, sysconfig\nprint(sysconfig.get_config_var('LIBDIR'), sys.prefix)\n",
@@ -367,6 +370,19 @@ fn a_python_that_comes_as_an_archive() {
         told.trim().split_once(' ').unwrap_or_else(|| panic!("{told}{}", String::from_utf8_lossy(&output.stderr)));
     assert_eq!(lib, format!("{prefix}/lib"));
     assert!(prefix.starts_with(context.at("cache").to_str().unwrap()), "{prefix}");
+
+    fs::create_dir(context.at("folder")).unwrap();
+    let unpacked =
+        Command::new("tar").arg("-xf").arg(context.at("python.tar")).arg("-C").arg(context.at("folder")).status();
+    assert!(unpacked.unwrap().success());
+    configure("../folder/python");
+    let output =
+        context.command(&["build", "rescued", "-o", "out/app"]).env("PACKPROOF_TOOL_CACHE", &cache).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    fs::remove_dir_all(context.at("folder")).unwrap();
+    let output = finish(Command::new(context.at("out/app")).env_clear().env("PACKPROOF_CACHE", context.at("cache")));
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(told.starts_with(context.at("cache").to_str().unwrap()), "{told}");
 }
 
 /// Each packed library in turn is taken out of the layout: the audit says so, and the proof fails although this machine
