@@ -60,6 +60,9 @@ impl House {
                         Severity::Warning,
                         "install the Visual C++ redistributable there, or add a wheel that brings it (`msvc-runtime`)",
                     )
+                } else if files.len() < wheel.native.len() && !should_bring(wheel, &library) {
+                    // A plugin for something else that one may have installed, as often as not.
+                    (Severity::Warning, "take a wheel that brings it where that part of it is used")
                 } else {
                     (Severity::Error, "take a wheel that brings it, or see to it that the system has it")
                 };
@@ -108,17 +111,27 @@ impl House {
         needs
     }
 
-    /// A path below the file itself has to be there; of `@rpath/…` the name has to be.
+    /// A path below the file itself has to be there; of `@rpath/…` and `@executable_path/…` the name has to be.
     fn brings_dylib(&self, path: &str, library: &str) -> bool {
         if let Some(relative) = library.strip_prefix("@loader_path/") {
             let folder = installed(path).and_then(|path| path.rsplit_once('/')).map_or("", |(folder, _)| folder);
             return self.paths.contains(&joined(folder, relative));
         }
-        let name = library.strip_prefix("@rpath/").map(|rest| rest.rsplit('/').next().unwrap_or(rest));
+        let name = ["@rpath/", "@executable_path/"]
+            .iter()
+            .find_map(|start| library.strip_prefix(start))
+            .map(|rest| rest.rsplit('/').next().unwrap_or(rest));
         // A name without a folder is the extension module's own, by habit of some linkers.
         let name = name.or_else(|| (!library.contains('/')).then_some(library));
         name.is_some_and(|name| self.names.contains(name))
     }
+}
+
+/// Whether it is one of the wheel's own: named by its place in it, or listed in its RECORD.
+fn should_bring(wheel: &Wheel, library: &str) -> bool {
+    let name = library.rsplit('/').next().unwrap_or(library);
+    let mut listed = wheel.record.iter().flatten();
+    library.starts_with("@loader_path/") || listed.any(|entry| entry.path.rsplit('/').next() == Some(name))
 }
 
 fn joined(folder: &str, relative: &str) -> String {
