@@ -8,6 +8,7 @@ mod checks;
 mod cli;
 mod context;
 mod crates;
+mod farm;
 mod fixtures;
 mod graph;
 mod hostile;

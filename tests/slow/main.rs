@@ -10,6 +10,8 @@ mod bare;
 #[path = "../it/context.rs"]
 #[expect(dead_code, reason = "shared with the tests of every run, which use more of it")]
 mod context;
+#[path = "../it/farm.rs"]
+mod farm;
 mod fresh_clone;
 mod interpreters;
 mod kills;
@@ -21,8 +23,6 @@ mod relocatable;
 mod support;
 mod userlands;
 mod without;
-#[path = "../it/without.rs"]
-mod without_one;
 
 /// Every sweep, in the order in which shards deal them out: heavy ones apart.
 const SWEEPS: &[&str] = &[

@@ -1,6 +1,6 @@
 //! Each distribution of the runner's environment taken away in turn.
 
-use crate::without_one::Farm;
+use crate::farm::Farm;
 
 #[test]
 #[expect(clippy::print_stderr, reason = "the counts are what the sweep shows")]
