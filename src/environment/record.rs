@@ -55,6 +55,20 @@ fn encode(bytes: &[u8]) -> String {
     text
 }
 
+/// `relative` as seen from `folder`, by their text alone, both with `/` and below a root that neither names. RECORD leads out of
+/// its folder with `..`, and so do run paths.
+pub(crate) fn joined(folder: &str, relative: &str) -> String {
+    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    for part in relative.split('/') {
+        match part {
+            "." | "" => {}
+            ".." => _ = parts.pop(),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::numbers::{bytes, thousands};
+use crate::environment::record::joined;
 use crate::format::{Artifact, Error, File, Index};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -62,18 +63,6 @@ fn owners(artifact: &Artifact, index: &Index) -> Result<BTreeMap<String, String>
         }
     }
     Ok(owners)
-}
-
-fn joined(folder: &str, relative: &str) -> String {
-    let mut parts: Vec<&str> = folder.split('/').collect();
-    for part in relative.split('/') {
-        match part {
-            "." | "" => {}
-            ".." => _ = parts.pop(),
-            part => parts.push(part),
-        }
-    }
-    parts.join("/")
 }
 
 fn owner(owners: &BTreeMap<String, String>, path: &str) -> String {

@@ -7,6 +7,7 @@ use super::read::{Wheel, installed};
 use super::tag::Platform;
 use super::{NativeFile, system};
 use crate::audit::{Finding, Severity};
+use crate::environment::record::joined;
 
 /// What the wheels bring for each other: `nvidia-cublas` for torch, as it were.
 #[derive(Debug, Default)]
@@ -132,18 +133,6 @@ fn should_bring(wheel: &Wheel, library: &str) -> bool {
     let name = library.rsplit('/').next().unwrap_or(library);
     let mut listed = wheel.record.iter().flatten();
     library.starts_with("@loader_path/") || listed.any(|entry| entry.path.rsplit('/').next() == Some(name))
-}
-
-fn joined(folder: &str, relative: &str) -> String {
-    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
-    for part in relative.split('/') {
-        match part {
-            "." | "" => {}
-            ".." => _ = parts.pop(),
-            part => parts.push(part),
-        }
-    }
-    parts.join("/")
 }
 
 /// `e_machine` of a tag's machine; nothing for those that packproof has no number for.
