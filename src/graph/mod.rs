@@ -21,7 +21,7 @@ pub mod resolve;
 mod roots;
 mod runtime;
 mod sites;
-mod source;
+pub(crate) mod source;
 mod syntax;
 #[cfg(test)]
 mod tests;

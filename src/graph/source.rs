@@ -15,7 +15,7 @@ pub struct Uninspectable {
     pub message: String,
 }
 
-pub(super) fn decode(mut bytes: Vec<u8>) -> Result<String, Uninspectable> {
+pub(crate) fn decode(mut bytes: Vec<u8>) -> Result<String, Uninspectable> {
     if bytes.len() > SIZE_LIMIT {
         let message = format!("{} bytes are more than the {SIZE_LIMIT} that are looked into", bytes.len());
         return Err(Uninspectable { line: 0, message });

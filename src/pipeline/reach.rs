@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::environment::Environment;
+use crate::graph::source::decode;
 use crate::graph::{ImportKind, ModuleGraph, ModuleKind, Origin, Reach};
 use crate::hooks::Hooks;
 use crate::layout::Reached;
@@ -46,7 +47,8 @@ pub fn opened(graph: &ModuleGraph, environment: &Environment, hooks: &Hooks) -> 
     let mut found: BTreeMap<PathBuf, Vec<Opened>> = BTreeMap::new();
     for file in modules.filter_map(|module| module.file.clone()) {
         // What cannot be read has been told by the graph.
-        let calls = fs_err::read_to_string(&file).map(|source| opened::opened(&source)).unwrap_or_default();
+        let source = fs_err::read(&file).ok().and_then(|bytes| decode(bytes).ok());
+        let calls = source.map(|source| opened::opened(&source)).unwrap_or_default();
         if !calls.is_empty() {
             found.insert(file, calls);
         }
