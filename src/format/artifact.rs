@@ -17,7 +17,7 @@ pub struct Artifact {
     pub manifest: Manifest,
 }
 
-/// An index of a hundred thousand files has 6 MB. What claims more is not read into memory.
+/// An index of a hundred thousand files has 6 MB, packed or not. What claims more is not read into memory.
 const MOST: u64 = 1 << 30;
 
 impl Artifact {
@@ -36,7 +36,7 @@ impl Artifact {
     }
 
     pub fn index(&self) -> Result<Index, Error> {
-        let index = Index::decode(&read_part(&self.file, "index", self.footer.index)?)?;
+        let index = Index::decode(&decompress(&read_part(&self.file, "index", self.footer.index)?)?)?;
         if index.payload_digest() != self.manifest.payload {
             return Err(Error::Malformed { part: "index", why: "it is another tree's than the manifest's" });
         }
@@ -93,6 +93,20 @@ fn read_part(file: &OpenFile, name: &'static str, part: Part) -> Result<Vec<u8>,
     let mut bytes = buffer(part.length, name)?;
     file.read_exact_at(&mut bytes, part.offset).map_err(|source| out_of_bounds(source, name))?;
     if Digest::of(&bytes) == part.digest { Ok(bytes) } else { Err(Error::Damaged { part: name, number: None }) }
+}
+
+/// The index, which is one zstd frame that names its length.
+fn decompress(packed: &[u8]) -> Result<Vec<u8>, Error> {
+    let malformed = Error::Malformed { part: "index", why: "it is no zstd frame that names its length" };
+    let Ok(Some(length)) = zstd::zstd_safe::get_frame_content_size(packed) else { return Err(malformed) };
+    if length > MOST {
+        return Err(Error::OutOfBounds("index"));
+    }
+    let mut bytes = buffer(length, "index")?;
+    match zstd::bulk::decompress_to_buffer(packed, &mut bytes[..]) {
+        Ok(written) if written as u64 == length => Ok(bytes),
+        _ => Err(malformed),
+    }
 }
 
 /// Zeroed; a length that memory has no room for is an error, not an abort.

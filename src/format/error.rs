@@ -7,7 +7,7 @@ pub enum Error {
     NoFooter,
     /// The footer is there, but its own checksum is not right.
     FooterDamaged,
-    /// Made by a later packproof.
+    /// Made by an earlier or a later packproof.
     UnknownFormat(u32),
     /// A part lies outside the file.
     OutOfBounds(&'static str),
@@ -30,7 +30,7 @@ impl fmt::Display for Error {
             Self::NoFooter => f.write_str("no packproof payload at the end of the file, or the file was cut off"),
             Self::FooterDamaged => f.write_str("the footer is damaged"),
             Self::UnknownFormat(version) => {
-                write!(f, "format {version} is newer than this packproof, which reads {}", super::FORMAT_VERSION)
+                write!(f, "it has format {version}, and this packproof reads {} alone", super::FORMAT_VERSION)
             }
             Self::OutOfBounds(part) => write!(f, "the {part} lies outside the file"),
             Self::Damaged { part, number: None } => write!(f, "the {part} is damaged"),

@@ -79,10 +79,11 @@ fn sections(bytes: &[u8]) -> Option<Vec<Section>> {
         })
         .collect();
     let sections = sections?;
-    // Something appended to the file, behind all that its headers know of, may count its offset from the end.
+    // Something appended to the file, behind all that its headers know of, may count its offset from the end. Zeros are
+    // only what patchelf fills a page up with.
     let known = sections.iter().filter(|section| section.kind != SHT_NOBITS).filter_map(Section::end);
     let known = known.max()?.max(table + count * SECTION_HEADER);
-    (known >= bytes.len()).then_some(sections)
+    bytes.get(known..).is_none_or(|rest| rest.iter().all(|byte| *byte == 0)).then_some(sections)
 }
 
 /// Decides which sections go.
@@ -253,6 +254,11 @@ mod tests {
         let mut appended = library(folder.path());
         appended.extend_from_slice(b"payload");
         assert_eq!(strip(&appended), None);
+        // As patchelf leaves a library that it has moved parts of to the end.
+        let mut padded = library(folder.path());
+        let stripped = strip(&padded).unwrap();
+        padded.extend_from_slice(&[0; 7]);
+        assert_eq!(strip(&padded).unwrap(), stripped);
         assert_eq!(strip(b"\x7fELF\x02\x01\x01"), None);
         assert_eq!(strip(b"#!/bin/sh"), None);
         let whole = library(folder.path());

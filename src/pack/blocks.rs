@@ -45,6 +45,11 @@ struct Parameters {
 }
 
 impl Compression {
+    /// Of zstd, for what is small.
+    pub(super) fn zstd(self) -> i32 {
+        self.parameters().level
+    }
+
     fn parameters(self) -> Parameters {
         match self {
             Self::Fast => Parameters { level: 3, window: 22, long_distance: false },

@@ -77,7 +77,7 @@ fn fill(
             })
             .collect::<Result<Vec<_>, _>>()?;
         for (planned, packed) in batch.iter().zip(packed) {
-            let part = container.entry(&format!("blocks/{:04}.zst", blocks.len()), &packed.bytes)?;
+            let part = container.stored(&format!("blocks/{:04}.zst", blocks.len()), &packed.bytes)?;
             blocks.push(Block {
                 offset: part.offset,
                 packed: part.length,
@@ -98,15 +98,16 @@ fn fill(
         offset: *offset,
     });
     let index = Index { blocks, folders: survey.folders.clone(), files: files.collect(), links: survey.links.clone() };
-    let index_part = container.entry("index", &index.encode())?;
+    let packed = zstd::bulk::compress(&index.encode(), spec.level.zstd()).map_err(Error::Compress)?;
+    let index_part = container.stored("index.zst", &packed)?;
     if let Some(sbom) = &spec.sbom {
-        container.entry("sbom.cdx.json", sbom)?;
+        container.entry("sbom.cdx.json", sbom, CompressionMethod::Deflated)?;
     }
     for (name, content) in &spec.stored {
-        container.entry(name, content)?;
+        container.stored(name, content)?;
     }
     let manifest = spec.manifest(&index);
-    let manifest_part = container.entry("manifest.json", &manifest.encode())?;
+    let manifest_part = container.stored("manifest.json", &manifest.encode())?;
     container.finish(Footer { launcher: LAUNCHER.len() as u64, manifest: manifest_part, index: index_part })?;
     Ok(manifest)
 }
@@ -126,10 +127,16 @@ impl<'a, W: Write + Seek> Container<'a, W> {
         Ok(Self { zip: ZipWriter::new(counted), position, out })
     }
 
-    /// Writes one stored entry and says where its bytes are.
-    fn entry(&mut self, name: &str, bytes: &[u8]) -> Result<Part, Error> {
+    /// Writes one entry as it stands, which a launcher can read without the ZIP, and says where its bytes are.
+    fn stored(&mut self, name: &str, bytes: &[u8]) -> Result<Part, Error> {
+        let offset = self.entry(name, bytes, CompressionMethod::Stored)?;
+        Ok(Part { offset, length: bytes.len() as u64, digest: Digest::of(bytes) })
+    }
+
+    /// Writes one entry and says where it begins.
+    fn entry(&mut self, name: &str, bytes: &[u8], method: CompressionMethod) -> Result<u64, Error> {
         let options = SimpleFileOptions::default()
-            .compression_method(CompressionMethod::Stored)
+            .compression_method(method)
             .last_modified_time(DateTime::default())
             .unix_permissions(0o644)
             .large_file(bytes.len() as u64 > u64::from(u32::MAX));
@@ -137,7 +144,7 @@ impl<'a, W: Write + Seek> Container<'a, W> {
         self.zip.start_file(name, options).map_err(failed)?;
         let offset = self.position.get();
         self.zip.write_all(bytes).map_err(|source| Error::Write { path: self.out.to_owned(), source })?;
-        Ok(Part { offset, length: bytes.len() as u64, digest: Digest::of(bytes) })
+        Ok(offset)
     }
 
     fn finish(mut self, footer: Footer) -> Result<(), Error> {

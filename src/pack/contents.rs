@@ -11,7 +11,7 @@ use crate::cache::stamped::Stamped;
 use crate::native::{is_elf, strip};
 
 /// Raised where stripping changes, so that nothing is taken for what another stripper left.
-const STRIPPER: u32 = 1;
+const STRIPPER: u32 = 2;
 
 #[derive(Debug)]
 pub(super) struct Contents {

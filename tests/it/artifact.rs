@@ -21,15 +21,16 @@ with zipfile.ZipFile(sys.argv[1]) as container:
     assert container.start_dir > container.infolist()[-1].header_offset > 0
     names = container.namelist()
     for info in container.infolist():
-        assert info.compress_type == zipfile.ZIP_STORED and info.date_time == (1980, 1, 1, 0, 0, 0), info
+        method = zipfile.ZIP_DEFLATED if info.filename == "sbom.cdx.json" else zipfile.ZIP_STORED
+        assert info.compress_type == method and info.date_time == (1980, 1, 1, 0, 0, 0), info
         with open(sys.argv[1], "rb") as raw:
             raw.seek(info.header_offset)
             assert raw.read(4) == b"PK\x03\x04", info
     blocks = [name for name in names if name.startswith("blocks/")]
-    assert names == sorted(blocks) + ["index", "sbom.cdx.json", "further.txt", "manifest.json"], names
+    assert names == sorted(blocks) + ["index.zst", "sbom.cdx.json", "further.txt", "manifest.json"], names
     manifest = json.loads(container.read("manifest.json"))
     assert manifest["blocks"] == len(blocks) > 1
-    assert container.comment.startswith(b"packproof artifact, format 0001\n")
+    assert container.comment.startswith(b"packproof artifact, format 0002\n")
     print(manifest["name"], manifest["python"], manifest["start"]["entry"]["script"])
 "#;
     let output = Command::new(&python().executable).args(["-I", "-c", script]).arg(&sample().path).output().unwrap();
