@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
+
 use super::Project;
 use crate::cache;
 use crate::config::{Entry, EnvironmentSource};
@@ -205,10 +207,19 @@ fn key(project: &Project, planned: &Planned, world: &World, artifact: &Path) -> 
     }
     part(format!("{:?} {:?}", project.config.starts, project.config.runner.entry).as_bytes());
     part(world.root.as_os_str().as_encoded_bytes());
-    for (path, entry) in &planned.layout.entries {
-        let (Source::File(source) | Source::Patched { path: source, .. }) = &entry.source else { continue };
-        part(path.as_str().as_bytes());
-        part(&metadata(source)?);
+    let sources: Vec<(&str, &Path)> = planned
+        .layout
+        .entries
+        .iter()
+        .filter_map(|(path, entry)| match &entry.source {
+            Source::File(source) | Source::Patched { path: source, .. } => Some((path.as_str(), source.as_path())),
+            Source::Generated(_) | Source::Bytecode { .. } | Source::Link(_) | Source::EmptyFolder => None,
+        })
+        .collect();
+    let facts: Vec<_> = sources.par_iter().map(|(_, source)| metadata(source)).collect();
+    for ((path, _), facts) in sources.into_iter().zip(facts) {
+        part(path.as_bytes());
+        part(&facts?);
     }
     for (_, module) in project.graph.modules() {
         // What the application imports and the layout does not hold, e.g. by a rule.

@@ -1,7 +1,7 @@
-//! Scripts and starts: each a job, which one of two lanes takes, each lane with sandboxes of its own.
+//! Scripts and starts: each a job, which one of a few lanes takes, each lane with sandboxes of its own.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::expected::Unpackaged;
 use super::pair::{Ground, Pair};
@@ -26,6 +26,13 @@ pub(super) enum Job<'a> {
 }
 
 impl Job<'_> {
+    fn is_start(&self) -> bool {
+        match self {
+            Self::Start(_) | Self::AsItIs(_) => true,
+            Self::Script(_) | Self::Again => false,
+        }
+    }
+
     pub(super) fn all(plan: &Plan) -> Vec<Job<'_>> {
         let files = plan.scripts.iter().map(|path| Script::File(path));
         let scripts: Vec<Script<'_>> = files.chain(plan.pytest.as_ref().map(Script::Pytest)).collect();
@@ -37,16 +44,108 @@ impl Job<'_> {
     }
 }
 
-pub(super) struct Queue<'a>(Mutex<VecDeque<(usize, Job<'a>)>>);
+/// The jobs that no lane has taken yet.
+pub(super) struct Queue<'a> {
+    left: Mutex<Left<'a>>,
+    changed: Condvar,
+}
+
+struct Left<'a> {
+    jobs: VecDeque<(usize, Job<'a>)>,
+    /// Queued or under way.
+    starts: usize,
+}
+
+/// A job that a lane has taken, for as long as it has to do with it.
+struct Taken<'q, 'a> {
+    number: usize,
+    job: Job<'a>,
+    queue: &'q Queue<'a>,
+}
 
 impl<'a> Queue<'a> {
     pub(super) fn new(jobs: Vec<Job<'a>>) -> Self {
-        Self(Mutex::new(jobs.into_iter().enumerate().collect()))
+        let starts = jobs.iter().filter(|job| job.is_start()).count();
+        let left = Left { jobs: jobs.into_iter().enumerate().collect(), starts };
+        Self { left: Mutex::new(left), changed: Condvar::new() }
     }
 
-    fn next(&self) -> Option<(usize, Job<'a>)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    fn left(&self) -> MutexGuard<'_, Left<'a>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn next(&self) -> Option<Taken<'_, 'a>> {
+        let (number, job) = self.left().jobs.pop_front()?;
+        Some(Taken { number, job, queue: self })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.left().jobs.is_empty()
+    }
+
+    /// Returns once every start is over: how long one takes is measured, and not to be while more runs than there are
+    /// cores for.
+    fn wait_for_starts(&self) {
+        let left = self.left();
+        drop(self.changed.wait_while(left, |left| left.starts > 0).unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Nothing is left for anybody, as where a lane has come to grief.
+    fn give_up(&self) {
+        let mut left = self.left();
+        let starts = left.jobs.iter().filter(|(_, job)| job.is_start()).count();
+        left.starts -= starts;
+        left.jobs.clear();
+        self.changed.notify_all();
+    }
+}
+
+impl Drop for Taken<'_, '_> {
+    fn drop(&mut self) {
+        if self.job.is_start() {
+            self.queue.left().starts -= 1;
+            self.queue.changed.notify_all();
+        }
+    }
+}
+
+/// Lanes beside the first. Where there are several scripts there is one more than there are cores for: jobs of about the
+/// same length would leave one of two lanes with nothing to do in the end.
+pub(super) fn further(jobs: &[Job<'_>]) -> usize {
+    let scripts = jobs.iter().filter(|job| matches!(job, Job::Script(_))).count();
+    if scripts > 1 { 2 } else { 1 }
+}
+
+/// `first` in this lane and `other`, with the number of its lane, in further ones.
+pub(super) fn run<A, T: Send>(
+    queue: &Queue<'_>,
+    further: usize,
+    first: impl FnOnce() -> Result<(A, Vec<T>), Error>,
+    other: impl Fn(usize) -> Result<Vec<T>, Error> + Sync,
+) -> Result<(A, Vec<T>), Error> {
+    let other = &other;
+    std::thread::scope(|scope| {
+        let lane = |lane| {
+            scope.spawn(move || {
+                if lane > 1 {
+                    queue.wait_for_starts();
+                }
+                let found = if queue.is_empty() { Ok(Vec::new()) } else { other(lane) };
+                found.inspect_err(|_| queue.give_up())
+            })
+        };
+        let others: Vec<_> = (1..=further).map(lane).collect();
+        let first = first().inspect_err(|_| queue.give_up());
+        let others: Vec<_> = others
+            .into_iter()
+            .map(|lane| lane.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect();
+        let (told, mut found) = first?;
+        for lane in others {
+            found.extend(lane?);
+        }
+        Ok((told, found))
+    })
 }
 
 /// What a job of the environment's side gave.
@@ -65,8 +164,8 @@ pub(super) fn drain_environment(
     progress: &dyn Progress,
 ) -> Result<Vec<Before>, Error> {
     let mut found = Vec::new();
-    while let Some((_, job)) = queue.next() {
-        match job {
+    while let Some(taken) = queue.next() {
+        match taken.job {
             Job::Start(probe) => {
                 let probed = start::run(side, None, probe, plan)?;
                 found.push(Before::Start(probe.settings.name.clone(), probed));
@@ -120,8 +219,8 @@ pub(super) fn drain(
     progress: &dyn Progress,
 ) -> Result<Vec<(usize, Done)>, Error> {
     let mut found = Vec::new();
-    while let Some((number, job)) = queue.next() {
-        let done = match job {
+    while let Some(taken) = queue.next() {
+        let done = match taken.job {
             Job::Start(probe) => start(pair, known, probe, plan, ground)?,
             Job::AsItIs(probe) => as_it_is(pair, known, probe, plan)?,
             Job::Script(script) => {
@@ -151,7 +250,7 @@ pub(super) fn drain(
             }
         };
         progress.advance(1);
-        found.push((number, done));
+        found.push((taken.number, done));
     }
     Ok(found)
 }

@@ -24,6 +24,7 @@ mod process;
 mod proof;
 mod record;
 pub mod sandbox;
+mod scratch;
 mod scripts;
 mod side;
 mod smoke;
@@ -32,12 +33,10 @@ mod told;
 mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 pub use expected::{Expected, Unpackaged};
-use fs_err as fs;
 use lanes::{Before, Job, Queue};
 use observe::Observations;
 use outcome::Inventory;
@@ -53,7 +52,6 @@ use told::{First, Told};
 
 pub use record::{Record, prove_alone};
 
-use crate::cleanup::Scratch;
 use crate::format::Artifact;
 use crate::progress::Progress;
 
@@ -101,7 +99,7 @@ pub fn expect(plan: &Plan, progress: &dyn Progress) -> Result<Unpackaged, Error>
     if let Some(unpackaged) = plan.kept.as_ref().and_then(|(folder, key)| Unpackaged::kept(folder, key)) {
         return Ok(unpackaged);
     }
-    let unpackaged = in_scratch(plan, |scratch| expect_in(scratch, plan, progress))?;
+    let unpackaged = scratch::within(plan, |scratch| expect_in(scratch, plan, progress))?;
     if let Some((folder, key)) = &plan.kept {
         unpackaged.keep(folder, key)?;
     }
@@ -127,20 +125,14 @@ fn expect_in(scratch: &Path, plan: &Plan, progress: &dyn Progress) -> Result<Unp
     let [one, two] = seen.collect::<Vec<_>>().try_into().unwrap_or_default();
     let mut unpackaged = Unpackaged { expected: Expected::of(&one, &two), ..Unpackaged::default() };
 
+    let further = if side.is_apart() { lanes::further(&jobs) } else { 0 };
     let queue = Queue::new(jobs);
-    let found = std::thread::scope(|scope| {
-        let other = side.is_apart().then(|| {
-            scope.spawn(|| {
-                let mut side = pair::environment_alone(plan, scratch, 1, &counters)?;
-                lanes::drain_environment(&mut side, &queue, plan, progress)
-            })
-        });
-        let found = lanes::drain_environment(&mut side, &queue, plan, progress);
-        let other = other.map(|lane| lane.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        let mut found = found?;
-        found.extend(other.transpose()?.unwrap_or_default());
-        Ok::<_, Error>(found)
-    })?;
+    let other = |lane| {
+        let mut side = pair::environment_alone(plan, scratch, lane, &counters)?;
+        lanes::drain_environment(&mut side, &queue, plan, progress)
+    };
+    let first = || Ok(((), lanes::drain_environment(&mut side, &queue, plan, progress)?));
+    let ((), found) = lanes::run(&queue, further, first, other)?;
     progress.finish();
     let expected = &mut unpackaged.expected;
     for before in found {
@@ -164,17 +156,7 @@ fn expect_in(scratch: &Path, plan: &Plan, progress: &dyn Progress) -> Result<Unp
 
 /// Runs everything else; the artifact is copied first, and neither it nor anything of the user's is written to.
 pub fn prove_against(plan: &Plan, unpackaged: &Unpackaged, progress: &dyn Progress) -> Result<Proof, Error> {
-    in_scratch(plan, |scratch| prove_in(scratch, plan, unpackaged, progress))
-}
-
-fn in_scratch<T>(plan: &Plan, work: impl FnOnce(&Path) -> Result<T, Error>) -> Result<T, Error> {
-    let folder = plan.scratch.clone().unwrap_or_else(std::env::temp_dir);
-    fs::create_dir_all(&folder)?;
-    let scratch = Scratch::new_in(&folder.canonicalize()?, "packproof-proof-")?;
-    let result = work(scratch.path());
-    make_removable(scratch.path());
-    scratch.close()?;
-    result
+    scratch::within(plan, |scratch| prove_in(scratch, plan, unpackaged, progress))
 }
 
 fn prove_in(scratch: &Path, plan: &Plan, unpackaged: &Unpackaged, progress: &dyn Progress) -> Result<Proof, Error> {
@@ -192,27 +174,20 @@ fn prove_in(scratch: &Path, plan: &Plan, unpackaged: &Unpackaged, progress: &dyn
     let (checks, left_out) = left_out::split(&plan.imports);
     let jobs = Job::all(plan);
     progress.start("importing and starting, packed", (checks.len() + jobs.len()) as u64);
+    let further = if pair.is_apart() { lanes::further(&jobs) } else { 0 };
     let queue = Queue::new(jobs);
     let interpreter = pair.artifact.interpreter.clone();
-    let (imported, mut done) = std::thread::scope(|scope| {
-        let other = pair.is_apart().then(|| {
-            scope.spawn(|| {
-                let mut pair = Pair::open(&ground, 1)?;
-                pair.artifact.interpreter.clone_from(&interpreter);
-                lanes::drain(&mut pair, &queue, &ground, unpackaged, plan, progress)
-            })
-        });
-        let imported = import_everything(&mut pair, plan, &checks, expected, progress);
+    let other = |lane| {
+        let mut pair = Pair::open(&ground, lane)?;
+        pair.artifact.interpreter.clone_from(&interpreter);
+        lanes::drain(&mut pair, &queue, &ground, unpackaged, plan, progress)
+    };
+    let first = || {
+        let imported = import_everything(&mut pair, plan, &checks, expected, progress)?;
         clock.lap("imports");
-        let done = match &imported {
-            Ok(_) => lanes::drain(&mut pair, &queue, &ground, unpackaged, plan, progress),
-            Err(_) => Ok(Vec::new()),
-        };
-        let other = other.map(|lane| lane.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        let (imported, mut done) = (imported?, done?);
-        done.extend(other.transpose()?.unwrap_or_default());
-        Ok::<_, Error>((imported, done))
-    })?;
+        Ok((imported, lanes::drain(&mut pair, &queue, &ground, unpackaged, plan, progress)?))
+    };
+    let (imported, mut done) = lanes::run(&queue, further, first, other)?;
     progress.finish();
     clock.lap("scripts and starts, beyond the imports");
     done.sort_by_key(|(number, _)| *number);
@@ -335,15 +310,6 @@ fn import_packed(
     }
     seen.leftovers(leftover::of(&pair.artifact, &inventories));
     Ok((seen, inventories))
-}
-
-/// An application may leave folders that not even their owner may change.
-fn make_removable(folder: &Path) {
-    for entry in walkdir::WalkDir::new(folder).into_iter().flatten().filter(|entry| entry.file_type().is_dir()) {
-        if entry.metadata().is_ok_and(|it| it.permissions().mode() & 0o700 != 0o700) {
-            let _ = fs::set_permissions(entry.path(), std::fs::Permissions::from_mode(0o700));
-        }
-    }
 }
 
 struct Clock {

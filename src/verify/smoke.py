@@ -51,6 +51,12 @@ def main():
 def run_script(spec, reporter):
     """Tells what was loaded, opened, started and called when the script has come to its end: what ends the process in
     the middle of an import has an exit status of 0 as well, and tells nothing."""
+    import atexit
+    import gc
+    # The first to be registered is the last to be called. As it ends, the interpreter goes through everything that was
+    # imported several times over, a quarter of the whole run, for cycles alone; what is called at exit has been, and
+    # modules are taken down as ever.
+    atexit.register(gc.freeze)
     reporter.watch_all()
     try:
         if "pytest" in spec:
@@ -73,6 +79,8 @@ class Watch:
 
     def __init__(self, known):
         self.known = tuple(known)
+        # Of the kernel's, not kept by anybody.
+        self.kernels = ("/proc/", "/dev/", "/sys/")
         self.is_on = True
         self.opened = {}
         self.written = {}
@@ -89,10 +97,12 @@ class Watch:
                 if type(path) is bytes:
                     path = os.fsdecode(path)
                 if type(path) is str and path.startswith("/"):
-                    if not path.startswith(self.known):
+                    # In this order: the folders of the run may lie in `/dev/shm`.
+                    if path.startswith(self.known):
+                        if args[2] & 3 and ".pyc" not in path:
+                            self.written.setdefault(path, self.who())
+                    elif not path.startswith(self.kernels):
                         self.opened.setdefault(path, self.who())
-                    elif args[2] & 3 and ".pyc" not in path and not path.startswith("/dev/"):
-                        self.written.setdefault(path, self.who())
             elif event in ("subprocess.Popen", "os.posix_spawn", "os.exec"):
                 program = os.fspath(args[0])
                 program = os.fsdecode(program) if type(program) is bytes else program
@@ -161,7 +171,7 @@ class Reporter:
             # Thousands of imports make a few long-lived objects each; collecting in between finds nothing.
             gc.set_threshold(100000, 50, 1000)
         known = [folder.rstrip("/") + "/" for folder in spec["known"] + self.app + self.stdlib]
-        self.watch = Watch(known + ["/proc/", "/dev/", "/sys/"])
+        self.watch = Watch(known)
 
     def send(self, kind, **fields):
         # A name that is no text cannot be read at the other end, and the whole line would be lost with it.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use fs_err as fs;
+use rayon::prelude::*;
 use walkdir::WalkDir;
 
 use super::expected::Expected;
@@ -20,27 +21,22 @@ pub(super) fn check(artifact: &Path, tree: &Path, expected: &Expected) -> (Vec<D
     };
     let known: BTreeMap<&str, &Digest> = index.files.iter().map(|file| (file.path.as_str(), &file.digest)).collect();
     let links: BTreeSet<&str> = index.links.iter().map(|link| link.path.as_str()).collect();
-    let mut seen = BTreeSet::new();
-    let mut odd: Vec<(String, &'static str)> = Vec::new();
     // The launcher's own marks lie in the root, and begin with a dot.
     let is_mark =
         |entry: &walkdir::DirEntry| entry.depth() == 1 && entry.file_name().to_string_lossy().starts_with('.');
-    for entry in WalkDir::new(tree).min_depth(1).into_iter().filter_entry(|entry| !is_mark(entry)).flatten() {
-        if entry.file_type().is_dir() {
-            continue;
-        }
-        let Some(path) = entry.path().strip_prefix(tree).ok().and_then(Path::to_str).map(str::to_owned) else {
-            continue;
-        };
-        match known.get(path.as_str()) {
-            Some(digest) if fs::read(entry.path()).is_ok_and(|bytes| Digest::of(&bytes) == **digest) => {}
-            Some(_) => odd.push((path.clone(), "was changed")),
-            // Bytecode of a source that had none, or that cannot be compiled beforehand.
-            None if links.contains(path.as_str()) || path.contains("__pycache__/") => {}
-            None => odd.push((path.clone(), "was written")),
-        }
-        seen.insert(path);
-    }
+    let entries = WalkDir::new(tree).min_depth(1).into_iter().filter_entry(|entry| !is_mark(entry)).flatten();
+    let seen: BTreeSet<String> = entries
+        .filter(|entry| !entry.file_type().is_dir())
+        .filter_map(|entry| entry.path().strip_prefix(tree).ok().and_then(Path::to_str).map(str::to_owned))
+        .collect();
+    let what = |path: &String| match known.get(path.as_str()) {
+        Some(digest) if fs::read(tree.join(path)).is_ok_and(|bytes| Digest::of(&bytes) == **digest) => None,
+        Some(_) => Some((path.clone(), "was changed")),
+        // Bytecode of a source that had none, or that cannot be compiled beforehand.
+        None if links.contains(path.as_str()) || path.contains("__pycache__/") => None,
+        None => Some((path.clone(), "was written")),
+    };
+    let mut odd: Vec<(String, &'static str)> = seen.par_iter().filter_map(what).collect();
     odd.extend(known.keys().filter(|path| !seen.contains(**path)).map(|path| ((*path).to_owned(), "was removed")));
     let (alike, alone): (Vec<_>, Vec<_>) = odd.into_iter().partition(|(path, _)| is_written_unpackaged(expected, path));
     let differences = alone.into_iter().map(|(path, what)| Difference {
