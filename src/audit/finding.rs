@@ -1,6 +1,7 @@
 //! What an audit says: data, rendered elsewhere.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +35,9 @@ pub enum Severity {
 pub struct Evidence {
     /// Relative to site-packages, the standard library or the project, never a path of this machine.
     pub file: Option<String>,
+    /// The same file where it lies on this machine, for those who show it beside the user's own; never printed.
+    #[serde(skip)]
+    pub path: Option<PathBuf>,
     /// From 1.
     pub line: Option<u32>,
     pub text: String,

@@ -1,4 +1,5 @@
-//! [`Report`] → does it pass? Errors fail, and what is denied; with a baseline only what is new since then.
+//! [`Report`] → does it pass? Errors fail, and what is denied; with a baseline only what is new since then, and new warnings as
+//! well: that something has come is what a baseline is there to tell.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -97,7 +98,9 @@ pub fn judge(report: &mut Report, deny: &BTreeSet<Deny>, baseline: Option<&Basel
     }
     let fails = |finding: &Finding| match finding.severity {
         Severity::Error => true,
-        Severity::Warning => deny.contains(&Deny::Warnings) || deny.contains(&Deny::Code(finding.code.to_owned())),
+        Severity::Warning => {
+            baseline.is_some() || deny.contains(&Deny::Warnings) || deny.contains(&Deny::Code(finding.code.to_owned()))
+        }
         Severity::Info => deny.contains(&Deny::Code(finding.code.to_owned())),
     };
     verdict.passes = !report.findings.iter().any(fails);
@@ -142,6 +145,10 @@ mod tests {
             let mut report = Report { findings: vec![finding("wrong-kind", Severity::Error)], ..Report::default() };
             judge(&mut report, &BTreeSet::new(), Some(&known(severity)))
         };
+        let mut report = Report { findings: vec![finding("wrong-kind", Severity::Warning)], ..Report::default() };
+        assert!(!judge(&mut report, &BTreeSet::new(), Some(&Baseline::default())).passes, "a new warning fails");
+        let mut report = Report { findings: vec![finding("wrong-kind", Severity::Info)], ..Report::default() };
+        assert!(judge(&mut report, &BTreeSet::new(), Some(&Baseline::default())).passes);
         let gone = vec![("unused-hook".to_owned(), "ham".to_owned(), "n".to_owned())];
         assert_eq!(judged(Severity::Error), Verdict { passes: true, known: 1, gone: gone.clone() });
         assert_eq!(judged(Severity::Warning), Verdict { passes: false, known: 0, gone });

@@ -20,7 +20,7 @@ use crate::config;
 use crate::environment::{Environment, Requirements};
 use crate::graph::{Import, ModuleGraph};
 use crate::hooks::Hooks;
-use crate::layout::Planned;
+use crate::layout::{Planned, Trees};
 use crate::licenses::Inventory;
 use place::Places;
 
@@ -101,6 +101,15 @@ impl Report {
     }
 }
 
+/// What an audit is of.
+#[derive(Debug, Clone, Copy)]
+pub enum Scope<'a> {
+    /// An application, with its artifact's native code where a layout was made.
+    Application(Option<Native<'a>>),
+    /// Everything that is installed, whether anything imports it or not.
+    Environment,
+}
+
 /// What every check looks at.
 struct Context<'a> {
     environment: &'a Environment,
@@ -108,9 +117,20 @@ struct Context<'a> {
     hooks: &'a Hooks,
     requirements: Requirements,
     places: Places<'a>,
+    /// Nothing is looked at for one application alone.
+    is_whole: bool,
     native: Option<Native<'a>>,
+    /// Folders that are listed already.
+    trees: &'a Trees,
     /// Where digests of files are kept.
     cache: Option<&'a Path>,
+}
+
+impl Context<'_> {
+    /// Of a file that was met when folders were listed.
+    fn size(&self, file: &Path) -> Option<u64> {
+        self.trees.size(file)
+    }
 }
 
 /// The artifact's native code; nothing where no layout was made.
@@ -149,18 +169,24 @@ impl Sink {
     }
 }
 
-/// Runs every check. `cache` is where digests of files are kept.
+/// Runs every check. `trees` are folders that are listed already, as far as they are; `cache` is where digests of files are
+/// kept.
 pub fn run(
     environment: &Environment,
     graph: &ModuleGraph,
     hooks: &Hooks,
     config: &config::Audit,
-    native: Option<Native<'_>>,
+    scope: Scope<'_>,
+    trees: &Trees,
     cache: Option<&Path>,
 ) -> Report {
     let requirements = Requirements::of(environment);
     let places = Places::of(environment, graph);
-    let context = Context { environment, graph, hooks, requirements, places, native, cache };
+    let (native, is_whole) = match scope {
+        Scope::Application(native) => (native, false),
+        Scope::Environment => (None, true),
+    };
+    let context = Context { environment, graph, hooks, requirements, places, is_whole, native, trees, cache };
     let mut sink = Sink::default();
     // What explains others comes first.
     checks::shadowed::check(&context, &mut sink);
@@ -185,7 +211,15 @@ pub fn run(
     checks::elf::check(&context, &mut sink);
     checks::opened::check(&context, &mut sink);
     checks::license::check(&context, &mut sink);
-    report(sink, &config.allow)
+    let hooked = hooks.active(environment).flat_map(|hook| {
+        hook.allow.iter().map(|allowed| config::Allowance {
+            code: allowed.code.clone(),
+            subject: allowed.subject.clone(),
+            reason: hook.reason.clone(),
+        })
+    });
+    let hooked: Vec<_> = hooked.collect();
+    report(sink, &config.allow, &hooked)
 }
 
 /// Findings that no graph gave, as a report.
@@ -194,10 +228,11 @@ pub(crate) fn judged(findings: Vec<Finding>, allowances: &[config::Allowance]) -
     for finding in findings {
         sink.push(FAR, finding);
     }
-    report(sink, allowances)
+    report(sink, allowances, &[])
 }
 
-fn report(sink: Sink, allowances: &[config::Allowance]) -> Report {
+/// `hooked` are allowances of hooks, which many projects share: that one of them does not need one says nothing.
+fn report(sink: Sink, allowances: &[config::Allowance], hooked: &[config::Allowance]) -> Report {
     let Sink { mut found, .. } = sink;
     found.sort_by(|(left_distance, left), (right_distance, right)| {
         let key = |distance, finding: &Finding| (finding.severity, distance, Reverse(finding.evidence.len()));
@@ -215,7 +250,10 @@ fn report(sink: Sink, allowances: &[config::Allowance]) -> Report {
                 used[at] = true;
                 report.allowed.push(Allowed { finding, reason: allowances[at].reason.clone() });
             }
-            None => report.findings.push(finding),
+            None => match hooked.iter().find(|allow| allow.code == finding.code && allow.subject == finding.subject) {
+                Some(allow) => report.allowed.push(Allowed { finding, reason: allow.reason.clone() }),
+                None => report.findings.push(finding),
+            },
         }
     }
     let unused = allowances.iter().zip(used).filter(|(_, used)| !used);

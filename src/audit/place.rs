@@ -37,7 +37,12 @@ impl<'a> Places<'a> {
     }
 
     pub(crate) fn evidence(&self, file: &Path, line: u32, text: impl Into<String>) -> Evidence {
-        Evidence { file: Some(self.file(file)), line: (line > 0).then_some(line), text: text.into() }
+        Evidence {
+            file: Some(self.file(file)),
+            path: Some(file.to_owned()),
+            line: (line > 0).then_some(line),
+            text: text.into(),
+        }
     }
 
     /// The file and line of an import of `module`; one that no source has lies in the configuration or in a hook.
@@ -63,14 +68,15 @@ impl<'a> Places<'a> {
     /// What an import shows.
     pub(crate) fn import(&self, import: &Import, text: impl Into<String>) -> Evidence {
         let (file, line) = self.of_import(import.importer, import.line, &import.module);
-        Evidence { file: Some(file), line, text: text.into() }
+        let path = line.and_then(|_| self.graph.module(import.importer).file.clone());
+        Evidence { file: Some(file), path, line, text: text.into() }
     }
 
     /// A place in `module`.
     pub(crate) fn in_module(&self, id: ModuleId, line: u32, text: impl Into<String>) -> Evidence {
         match &self.graph.module(id).file {
             Some(file) => self.evidence(file, line, text),
-            None => Evidence { file: None, line: None, text: text.into() },
+            None => Evidence { path: None, file: None, line: None, text: text.into() },
         }
     }
 
@@ -89,6 +95,20 @@ impl<'a> Places<'a> {
 
 pub(crate) fn title(distribution: &Distribution) -> String {
     format!("{} {}", distribution.name, distribution.version)
+}
+
+/// Evidence of the first `most`; the rest is counted.
+pub(crate) fn few<T>(
+    items: impl ExactSizeIterator<Item = T>,
+    most: usize,
+    evidence: impl FnMut(T) -> Evidence,
+) -> Vec<Evidence> {
+    let more = items.len().saturating_sub(most);
+    let mut shown: Vec<_> = items.take(most).map(evidence).collect();
+    if more > 0 {
+        shown.push(Evidence { path: None, file: None, line: None, text: format!("and {more} more") });
+    }
+    shown
 }
 
 /// `` `a`, `b` and 3 more ``

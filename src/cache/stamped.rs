@@ -11,6 +11,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fs_err as fs;
@@ -120,6 +121,12 @@ impl Stamped {
         Ok(value)
     }
 
+    /// As [`Self::save`], in a thread of its own.
+    pub fn save_beside(self) -> Writing {
+        let is_new = self.new.lock().is_ok_and(|new| !new.is_empty());
+        Writing(is_new.then(|| std::thread::spawn(|| self.save())))
+    }
+
     /// Writes what is new. What cannot be kept costs the next run its time, and nothing else.
     pub fn save(self) {
         let (Some(path), Ok(new)) = (self.path, self.new.into_inner()) else { return };
@@ -137,6 +144,19 @@ impl Stamped {
             && let Some(folder) = path.parent()
         {
             super::prune(folder, MOST);
+        }
+    }
+}
+
+/// A store that is being written; done when this value is dropped.
+#[derive(Debug, Default)]
+pub struct Writing(Option<JoinHandle<()>>);
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        if let Some(writer) = self.0.take() {
+            // What was not kept is read anew next time.
+            let _ = writer.join();
         }
     }
 }

@@ -191,7 +191,7 @@ pub(crate) struct Audit {
     #[arg(long, value_name = "WHAT", value_parser = deny)]
     pub(crate) deny: Vec<Deny>,
 
-    /// An audit saved with `--format json`: only what is new since then is told, and fails
+    /// An audit saved with `--format json`: only what is new since then is told, and fails, warnings too
     #[arg(long, value_name = "FILE")]
     pub(crate) baseline: Option<PathBuf>,
 

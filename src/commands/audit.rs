@@ -12,17 +12,18 @@ use crate::config;
 use crate::environment::find;
 use crate::pipeline::{self, Project};
 use crate::progress::Progress;
-use crate::report::findings::{self, Extent};
+use crate::report::findings::{self, Extent, Own};
+use crate::report::graph::View;
 
 use super::Outcome;
 
 pub(crate) fn run(arguments: &cli::Audit, printer: Printer, progress: &dyn Progress) -> anyhow::Result<Outcome> {
     let baseline = arguments.baseline.as_deref().map(Baseline::read).transpose()?;
-    let mut report = match (&arguments.wheels, &arguments.platform) {
+    let Looked { mut report, own, sites } = match (&arguments.wheels, &arguments.platform) {
         (Some(folder), Some(platform)) => {
-            pipeline::audit_wheels(folder, platform, &arguments.selection.options.allow, progress)?
+            Looked::at(pipeline::audit_wheels(folder, platform, &arguments.selection.options.allow, progress)?)
         }
-        (Some(_) | None, _) => report(arguments, printer, progress)?,
+        (Some(_) | None, _) => look(arguments, printer, progress)?,
     };
     let deny: BTreeSet<_> = arguments.deny.iter().cloned().collect();
     let verdict = gate::judge(&mut report, &deny, baseline.as_ref());
@@ -31,16 +32,34 @@ pub(crate) fn run(arguments: &cli::Audit, printer: Printer, progress: &dyn Progr
         AuditFormat::Text => {
             printer.data(&findings::since_baseline(&verdict));
             printer.data(&findings::text(&report, extent));
+            if arguments.all {
+                printer.data(&sites);
+            }
         }
         AuditFormat::Json => printer.data(&(findings::json(&report) + "\n")),
-        AuditFormat::Sarif => printer.data(&(findings::sarif(&report) + "\n")),
-        AuditFormat::Github => printer.data(&findings::github(&report)),
+        AuditFormat::Sarif => printer.data(&(findings::sarif(&report, &own) + "\n")),
+        AuditFormat::Github => printer.data(&findings::github(&report, &own)),
     }
     Ok(Outcome::good_if(verdict.passes))
 }
 
-/// Of the project; of the whole environment where `--python` names one and nothing says what the folder runs.
-fn report(arguments: &cli::Audit, printer: Printer, progress: &dyn Progress) -> anyhow::Result<Report> {
+/// What was found, and what is told beside it.
+struct Looked {
+    report: Report,
+    own: Own,
+    /// Where the application finds modules when it runs, and what there is for it.
+    sites: String,
+}
+
+impl Looked {
+    /// Nothing that is a project's.
+    fn at(report: Report) -> Self {
+        Self { report, own: Own::of(None), sites: String::new() }
+    }
+}
+
+/// At the project; at the whole environment where `--python` names one and nothing says what the folder runs.
+fn look(arguments: &cli::Audit, printer: Printer, progress: &dyn Progress) -> anyhow::Result<Looked> {
     let selection = &arguments.selection;
     let overrides = selection.options.overrides();
     match (Project::open(&selection.target, &overrides, progress), &overrides.python) {
@@ -52,12 +71,15 @@ fn report(arguments: &cli::Audit, printer: Printer, progress: &dyn Progress) -> 
             if let Err(error) = &plan {
                 printer.say(&format!("note: native code is not audited: {error}\n"));
             }
-            Ok(project.audit(plan.as_ref().ok()))
+            let report = project.audit(plan.as_ref().ok());
+            let view = View::of(&project.config.runner.name, &project.environment, &project.graph);
+            let sites = if arguments.all { view.dynamic_of_the_application() } else { String::new() };
+            Ok(Looked { report, own: Own::of(Some(&project.config.root)), sites })
         }
         (Err(pipeline::Error::Config(config::Error::NoEntry { .. })), Some(python)) => {
             let python = std::path::absolute(python).with_context(|| format!("no `{}`", python.display()))?;
             printer.say("no application here: the whole environment is looked at\n");
-            whole(&find::python_of(&python), arguments, progress)
+            whole(&find::python_of(&python), arguments, progress).map(Looked::at)
         }
         (Err(error), _) => Err(error.into()),
     }

@@ -9,7 +9,7 @@ use super::Outcome;
 
 pub(crate) fn run(arguments: &cli::Graph, printer: Printer, progress: &dyn Progress) -> anyhow::Result<Outcome> {
     let selection = &arguments.selection;
-    let project = Project::open(&selection.target, &selection.options.overrides(), progress)?;
+    let project = Project::open_graph(&selection.target, &selection.options.overrides(), progress)?;
     let view = View::of(&project.config.runner.name, &project.environment, &project.graph).with_crates(&project.crates);
     if arguments.dynamic {
         printer.data(&view.dynamic());

@@ -9,7 +9,7 @@ use crate::report::why::Asker;
 use super::Outcome;
 
 pub(crate) fn run(arguments: &cli::Why, printer: Printer, progress: &dyn Progress) -> anyhow::Result<Outcome> {
-    let project = Project::open(&arguments.target, &arguments.options.overrides(), progress)?;
+    let project = Project::open_graph(&arguments.target, &arguments.options.overrides(), progress)?;
     let asker = Asker::of(&project.environment, &project.graph).with_crates(&project.crates);
     let why = if arguments.name.contains(".so") {
         let opened = pipeline::opened(&project.graph, &project.environment, &project.hooks);

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    Allowance, Audit, Config, Crate, Entry, EnvironmentSource, Error, Licenses, Lock, Overrides, Patterns, Runner,
-    Smoke, SmokeImport, Startup, raw,
+    Allowance, Audit, Config, Crate, Entry, EnvironmentSource, Error, Exclude, Licenses, Lock, Overrides, Patterns,
+    Runner, Smoke, SmokeImport, Startup, raw,
 };
 use crate::environment::find;
 use crate::names::{DistName, ModuleName};
@@ -121,7 +121,7 @@ impl Resolver<'_> {
                 entry,
                 path,
                 include: self.patterns(&raw.runner.include)?,
-                exclude: self.patterns(&raw.runner.exclude)?,
+                exclude: self.exclude(&raw.runner.exclude)?,
                 hidden_imports: self.modules(&raw.runner.hidden_imports)?,
                 hooks: self.folders(&raw.runner.hooks)?,
                 interpreter: raw.runner.interpreter.unwrap_or(true),
@@ -351,6 +351,14 @@ impl Resolver<'_> {
             }
         };
         paths.iter().map(folder).collect()
+    }
+
+    fn exclude(&self, texts: &[Spanned<String>]) -> Result<Exclude, Error> {
+        for text in texts {
+            Exclude::new([text.get_ref().as_str()]).map_err(|message| self.file.invalid(text.span(), message))?;
+        }
+        Exclude::new(texts.iter().map(|text| text.get_ref().as_str()))
+            .map_err(|message| self.file.invalid(0..0, message))
     }
 
     fn patterns(&self, patterns: &[Spanned<String>]) -> Result<Patterns, Error> {

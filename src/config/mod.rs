@@ -3,6 +3,7 @@
 //! [`raw`] is what serde reads, spans kept; [`Config`] is what the other stages take: validated, paths absolute,
 //! arguments of the command line laid over it.
 
+mod exclude;
 mod load;
 mod patterns;
 mod raw;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::names::{DistName, ModuleName};
 
+pub use exclude::Exclude;
 pub use patterns::Patterns;
 
 #[derive(Debug, Clone)]
@@ -41,7 +43,7 @@ pub struct Runner {
     pub path: Vec<PathBuf>,
     /// Globs relative to the root.
     pub include: Patterns,
-    pub exclude: Patterns,
+    pub exclude: Exclude,
     pub hidden_imports: Vec<ModuleName>,
     /// Folders with hooks of the project's own.
     pub hooks: Vec<PathBuf>,

@@ -11,13 +11,13 @@ use std::process::{Command, Stdio};
 use fs_err as fs;
 
 use super::lock::{LockFile, Requirement};
-use super::{Environment, Error, Facts, Note, find, standalone};
+use super::{Again, Environment, Error, Facts, Note, find, standalone};
 use crate::cache;
 use crate::config::Lock;
 use crate::progress::Progress;
 
 /// Makes the environment that `lock` describes, or finds it made.
-pub fn from_lock(lock: &Lock, progress: &dyn Progress) -> Result<Environment, Error> {
+pub fn from_lock(lock: &Lock, progress: &dyn Progress) -> Result<(Environment, Again), Error> {
     let unreadable = |source| Error::LockUnreadable { path: lock.path.clone(), source };
     let bytes = fs::read(&lock.path).map_err(unreadable)?;
     let text = str::from_utf8(&bytes).map_err(|error| unreadable(io::Error::new(io::ErrorKind::InvalidData, error)))?;
@@ -55,9 +55,9 @@ pub fn from_lock(lock: &Lock, progress: &dyn Progress) -> Result<Environment, Er
         made?;
     }
 
-    let mut environment = Environment::read(&python)?;
+    let (mut environment, again) = Environment::read_ahead(&python, Some(&cache))?;
     environment.notes.extend(parsed.requirements.iter().filter(|requirement| !requirement.hashed).map(unhashed));
-    Ok(environment)
+    Ok((environment, again))
 }
 
 fn unhashed(requirement: &Requirement) -> Note {

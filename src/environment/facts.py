@@ -1,15 +1,63 @@
 """Prints as JSON what only this interpreter itself can say. Standard library alone, Python 3.6 and newer.
 
-`importlib.machinery` is asked rather than a table by version; the path is what `site` made of it, so that `.pth`
-files and editable finders have already had their effect.
+Started with `-S`, so that the network is gone before `site` runs others' code: `cut_off.py` stands before this.
+`importlib.machinery` is asked rather than a table by version; the path is what `site` made of it, so that `.pth` files and
+editable finders have already had their effect.
 """
 import _imp
 import importlib.machinery
 import json
 import os
-import platform
 import site
 import sys
+
+machinery = importlib.machinery
+
+
+def guarded():
+    """Has `site` cut itself off before it runs what is not its own: lines of `.pth` files that begin with `import`, and
+    `sitecustomize`. Most environments have neither, and need not wait for it."""
+    once = []
+
+    def cut_off_once():
+        if not once:
+            once.append(True)
+            cut_off()
+
+    def has_code(sitedir, name):
+        try:
+            with open(os.path.join(sitedir, name), "rb") as file:
+                return any(line.lstrip(b"\xef\xbb\xbf").startswith(b"import") for line in file.read().splitlines())
+        except OSError:
+            return False
+
+    addpackage = site.addpackage
+
+    def addpackage_apart(sitedir, name, known_paths):
+        if has_code(sitedir, name):
+            cut_off_once()
+        return addpackage(sitedir, name, known_paths)
+
+    def apart(run, module):
+        def execute():
+            if machinery.PathFinder.find_spec(module) is not None:
+                cut_off_once()
+            return run()
+        return execute
+
+    site.addpackage = addpackage_apart
+    site.execsitecustomize = apart(site.execsitecustomize, "sitecustomize")
+    site.execusercustomize = apart(site.execusercustomize, "usercustomize")
+
+
+before = dict(sys.modules)
+if sys.flags.no_site:
+    guarded()
+    # The working folder, which `site` would make absolute.
+    sys.path[:] = [entry for entry in sys.path if entry]
+    site.main()
+# sysconfig keeps the prefix that it finds, which is the virtual environment's from here on.
+import platform
 import sysconfig
 
 
@@ -72,7 +120,27 @@ def finders():
     return found
 
 
-machinery = importlib.machinery
+def made():
+    """What start-up has put into sys.modules and no finder finds there: name -> the names that it has."""
+    found = {}
+    for name, module in sorted(sys.modules.items()):
+        if before.get(name) is module or name == "__main__":
+            continue
+        parent = sys.modules.get(name.rpartition(".")[0])
+        try:
+            spec = None
+            for finder in (machinery.BuiltinImporter, machinery.FrozenImporter, machinery.PathFinder):
+                spec = spec or finder.find_spec(name, getattr(parent, "__path__", None))
+            # Frozen modules know their file from 3.11 on, and the path finder always.
+            own = getattr(module, "__spec__", None)
+            if spec is not None and own is not None and (spec.origin == own.origin or own.origin == "frozen"):
+                continue
+            found[name] = sorted(key for key in dir(module) if isinstance(key, str))
+        except Exception:
+            found[name] = []
+    return found
+
+
 variables = sysconfig.get_config_vars()
 facts = {
     "implementation": sys.implementation.name,
@@ -100,7 +168,7 @@ facts = {
     "builtin_names": sorted(sys.builtin_module_names),
     "frozen_names": frozen_names(),
     "stdlib_names": sorted(getattr(sys, "stdlib_module_names", ())),
-    "loaded": sorted(name for name in sys.modules if name != "__main__"),
+    "made": made(),
     "finders": finders(),
     "markers": marker_environment(),
     "platform": sysconfig.get_platform(),

@@ -6,12 +6,12 @@ use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 
-use super::Error;
+use super::{Error, child};
 
 pub(super) const SCRIPT: &str = include_str!("facts.py");
 
 /// The answers of `facts.py`, taken in the environment's own interpreter after `site` has run.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     pub implementation: String,
     /// Major, minor, micro.
@@ -45,8 +45,8 @@ pub struct Facts {
     pub frozen_names: Vec<String>,
     /// `sys.stdlib_module_names`; empty before Python 3.10.
     pub stdlib_names: Vec<String>,
-    /// The modules that start-up alone has loaded, `.pth` files' doing among them.
-    pub loaded: Vec<String>,
+    /// Modules that start-up has made, as lines of `.pth` files do, and that no finder finds: name → the names in it.
+    pub made: BTreeMap<String, Vec<String>>,
     /// Entries of `sys.meta_path` beside CPython's own three.
     pub finders: Vec<Finder>,
     /// PEP 508 marker variables.
@@ -59,7 +59,7 @@ pub struct Facts {
     pub maxsize: u64,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finder {
     /// Module and qualified name of the finder's class.
     pub class: String,
@@ -70,15 +70,31 @@ pub struct Finder {
 }
 
 impl Facts {
-    /// Runs `python` once, with the user's `PYTHON*` variables out of the way.
+    /// Runs `python` once, apart from the user's home and variables; in their midst where it does not start without, as
+    /// pyenv's shims do not.
     pub fn ask(python: &Path) -> Result<Self, Error> {
-        let mut command = Command::new(python);
-        command.args(["-c", SCRIPT]).current_dir("/").stdin(Stdio::null());
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("PYTHON") {
-                command.env_remove(name);
-            }
+        let home = tempfile::tempdir()?;
+        let mut command = child::apart(python, home.path());
+        if let Some(base) = user_base() {
+            command.env("PYTHONUSERBASE", base);
         }
+        match Self::told(python, command) {
+            Err(Error::FactsFailed { .. } | Error::FactsUnreadable { .. }) => {
+                let mut command = Command::new(python);
+                for (name, _) in std::env::vars_os() {
+                    if name.to_string_lossy().starts_with("PYTHON") {
+                        command.env_remove(name);
+                    }
+                }
+                Self::told(python, command)
+            }
+            told => told,
+        }
+    }
+
+    fn told(python: &Path, mut command: Command) -> Result<Self, Error> {
+        let script = [child::CUT_OFF, SCRIPT].concat();
+        command.args(["-S", "-c", &script]).current_dir("/").stdin(Stdio::null());
         let output = command.output().map_err(|source| Error::NoInterpreter { path: python.to_owned(), source })?;
         if !output.status.success() {
             return Err(Error::FactsFailed {
@@ -123,4 +139,10 @@ impl Facts {
     pub fn is_virtual(&self) -> bool {
         self.prefix != self.base_prefix
     }
+}
+
+/// Where `site` looks for the user's site-packages, the home that it is shown being another one.
+fn user_base() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set("PYTHONUSERBASE").or_else(|| Some(set("HOME")?.join(".local")))
 }

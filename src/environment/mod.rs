@@ -4,6 +4,8 @@
 //! from their `*.dist-info` folders without running anything. With a lock file, [`create`] makes the environment
 //! first. What modules there are, and what they import, is the graph's business, not this stage's.
 
+mod ahead;
+pub(crate) mod child;
 pub mod create;
 pub mod distribution;
 pub mod facts;
@@ -15,6 +17,7 @@ mod standalone;
 
 use std::path::{Path, PathBuf};
 
+pub use ahead::Again;
 pub use distribution::{Distribution, EntryPoint, RecordEntry};
 pub use facts::Facts;
 pub use requirements::{Required, Requirements};
@@ -42,9 +45,7 @@ pub struct Note {
 impl Environment {
     /// Reads the environment of `python`, an executable (a venv's `bin/python`, or any other interpreter).
     pub fn read(python: &Path) -> Result<Self, Error> {
-        let facts = Facts::ask(python)?;
-        let (distributions, notes) = distribution::read_all(&facts)?;
-        Ok(Self { facts, distributions, notes })
+        Self::with(Facts::ask(python)?)
     }
 
     pub fn distribution(&self, name: &str) -> Option<&Distribution> {

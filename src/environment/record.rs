@@ -22,9 +22,16 @@ pub fn file(dist: &Distribution, entry: &RecordEntry) -> Option<PathBuf> {
 }
 
 /// By existence and size, and by what `digest` gives: the file's SHA-256, or nothing where it is not to be compared.
-pub fn compare(file: &Path, entry: &RecordEntry, digest: impl FnOnce() -> Option<[u8; 32]>) -> Option<Mismatch> {
-    let Ok(metadata) = fs_err::metadata(file) else { return Some(Mismatch::Missing) };
-    if entry.size.is_some_and(|size| size != metadata.len()) {
+///
+/// `size` is the file's own, where it is known already.
+pub fn compare(
+    file: &Path,
+    size: Option<u64>,
+    entry: &RecordEntry,
+    digest: impl FnOnce() -> Option<[u8; 32]>,
+) -> Option<Mismatch> {
+    let Some(size) = size.or_else(|| Some(fs_err::metadata(file).ok()?.len())) else { return Some(Mismatch::Missing) };
+    if entry.size.is_some_and(|recorded| recorded != size) {
         return Some(Mismatch::Changed);
     }
     // Other algorithms are written by no installer of today.

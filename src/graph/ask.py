@@ -1,25 +1,12 @@
 """Imports modules one after another, and prints for each the names that it then has: a line of JSON each.
 
-Reads from stdin `{"path": [...], "modules": [...]}`. Standard library alone, Python 3.9 and newer.
+Reads from stdin `{"path": [...], "modules": [...]}`. Standard library alone, Python 3.9 and newer. Before it stands `environment/cut_off.py`.
 """
 import importlib
 import json
 import os
 import sys
 import types
-
-
-def cut_off():
-    """Leaves the network behind where the kernel lets it: as root at once, else with a user namespace around it."""
-    try:
-        import ctypes
-
-        unshare = ctypes.CDLL(None).unshare
-    except (ImportError, OSError, AttributeError):
-        return
-    new_user, new_network = 0x10000000, 0x40000000
-    if unshare(new_network) != 0:
-        unshare(new_user | new_network)
 
 
 def answer(name):

@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::syntax::Opaque;
 use super::{ImportKind, ModuleGraph, ModuleId, Names, Origin, Target};
 use crate::cache;
-use crate::environment::{Environment, Facts};
+use crate::environment::{Environment, Facts, child};
 
 const SCRIPT: &str = include_str!("ask.py");
 /// For all modules together. Most take milliseconds; a whole machine-learning stack takes some seconds.
@@ -60,36 +61,67 @@ struct Kept {
     answer: Answer,
 }
 
+/// Questions that are under way.
+#[derive(Debug)]
+pub struct Questions {
+    wanted: BTreeSet<ModuleId>,
+    kept: BTreeMap<String, Kept>,
+    stamps: BTreeMap<String, String>,
+    store: Option<PathBuf>,
+    /// Nothing where all is known.
+    answers: Option<JoinHandle<Vec<Answer>>>,
+}
+
 impl ModuleGraph {
-    /// Asks for the names of modules without source, and of the standard library's that fill their own globals, where
-    /// an import takes names from them; says of how many a child had to be asked.
-    /// `cache` is where answers are kept.
+    /// As [`Self::begin_to_ask`] and [`Self::hear`] one after the other.
     pub fn ask(&mut self, environment: &Environment, cache: Option<&Path>) -> usize {
+        let questions = self.begin_to_ask(environment, cache);
+        self.hear(questions)
+    }
+
+    /// Asks for the names of modules without source, and of the standard library's that fill their own globals, where
+    /// an import takes names from them. The child works beside. `cache` is where answers are kept.
+    pub fn begin_to_ask(&self, environment: &Environment, cache: Option<&Path>) -> Questions {
         let wanted = self.to_ask();
         let store = cache.map(|root| root.join("names").join(key(environment) + ".json"));
-        let mut kept: BTreeMap<String, Kept> = store.as_deref().and_then(load).unwrap_or_default();
-        let stamps: BTreeMap<&str, String> =
-            wanted.iter().map(|id| (self.module(*id).name.as_str(), stamp(self.module(*id).file.as_deref()))).collect();
+        let kept: BTreeMap<String, Kept> = store.as_deref().and_then(load).unwrap_or_default();
+        let beside = self.sources_by_origin(&wanted);
+        let stamps: BTreeMap<String, String> = wanted
+            .iter()
+            .map(|id| {
+                let module = self.module(*id);
+                let stamp = stamp(module.file.as_deref()) + " " + beside.get(&module.origin).map_or("", |hash| hash);
+                (module.name.to_string(), stamp)
+            })
+            .collect();
         let open: VecDeque<String> = stamps
             .iter()
-            .filter(|(name, stamp)| kept.get(**name).is_none_or(|kept| kept.stamp != **stamp))
-            .map(|(name, _)| (*name).to_owned())
+            .filter(|(name, stamp)| kept.get(*name).is_none_or(|kept| kept.stamp != **stamp))
+            .map(|(name, _)| name.clone())
             .collect();
-        let asked = open.len();
-        if asked > 0 {
-            for answer in ask_children(&environment.facts, open) {
-                let stamp = stamps.get(answer.module.as_str()).cloned().unwrap_or_default();
-                kept.insert(answer.module.clone(), Kept { stamp, answer });
-            }
-            if let (Some(store), Ok(bytes)) = (store, serde_json::to_vec(&kept)) {
-                // Without a cache it is asked again.
-                let _ = cache::write(&store, &bytes);
-            }
+        let facts = environment.facts.clone();
+        let answers = (!open.is_empty()).then(|| std::thread::spawn(move || ask_children(&facts, open)));
+        Questions { wanted, kept, stamps, store, answers }
+    }
+
+    /// Takes the answers; says of how many modules a child had to be asked.
+    pub fn hear(&mut self, questions: Questions) -> usize {
+        let Questions { wanted, mut kept, stamps, store, answers } = questions;
+        // No answers are what a child that cannot be started gives, too.
+        let answers = answers.map(|answers| answers.join().unwrap_or_default()).unwrap_or_default();
+        let asked = answers.len();
+        for answer in answers {
+            let stamp = stamps.get(answer.module.as_str()).cloned().unwrap_or_default();
+            kept.insert(answer.module.clone(), Kept { stamp, answer });
+        }
+        if let (Some(store), Ok(bytes), true) = (store, serde_json::to_vec(&kept), asked > 0) {
+            // Without a cache it is asked again.
+            let _ = cache::write(&store, &bytes);
         }
         for id in wanted {
             let module = &mut self.modules[id.index()];
-            let Some(Kept { answer, .. }) = kept.get(module.name.as_str()) else { continue };
-            if let Some(names) = &answer.names {
+            let Some(Kept { answer, stamp }) = kept.get(module.name.as_str()) else { continue };
+            if let (Some(names), true) = (&answer.names, stamps.get(module.name.as_str()) == Some(stamp)) {
                 let mut names: Box<[Box<str>]> = names.iter().cloned().collect();
                 names.sort_unstable();
                 module.symbols.observed = Some(Observed {
@@ -100,6 +132,26 @@ impl ModuleGraph {
             }
         }
         asked
+    }
+
+    /// What else of the distributions of `wanted` decides what an import gives: a hash of their sources that are reached.
+    fn sources_by_origin(&self, wanted: &BTreeSet<ModuleId>) -> BTreeMap<Origin, String> {
+        let mut hashers: BTreeMap<&Origin, blake3::Hasher> = BTreeMap::new();
+        for id in wanted {
+            let origin = &self.module(*id).origin;
+            if *origin != Origin::Stdlib {
+                hashers.entry(origin).or_default();
+            }
+        }
+        for (_, module) in self.modules() {
+            if let (Some(hasher), Some(digest)) = (hashers.get_mut(&module.origin), &module.digest) {
+                hasher.update(module.name.as_str().as_bytes()).update(digest);
+            }
+        }
+        hashers
+            .into_iter()
+            .map(|(origin, hasher)| (origin.clone(), hasher.finalize().to_hex()[..16].to_owned()))
+            .collect()
     }
 
     fn to_ask(&self) -> BTreeSet<ModuleId> {
@@ -206,10 +258,8 @@ impl Asking {
             modules: &'a VecDeque<String>,
         }
         let home = tempfile::tempdir()?;
-        let mut command = Command::new(&facts.executable);
-        command.args(["-s", "-W", "ignore", "-c", SCRIPT]).current_dir(home.path()).env_clear();
-        command.env("HOME", home.path()).env("TMPDIR", home.path()).env("PATH", "/usr/bin:/bin");
-        command.env("LC_ALL", "C.UTF-8").env("PYTHONDONTWRITEBYTECODE", "1");
+        let mut command = child::apart(&facts.executable, home.path());
+        command.args(["-s", "-W", "ignore", "-c", &[child::CUT_OFF, SCRIPT].concat()]).current_dir(home.path());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
         let mut child = command.spawn()?;
         let question = serde_json::to_vec(&Question { path: &facts.path, modules })?;

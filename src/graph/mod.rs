@@ -10,10 +10,13 @@ mod build;
 mod collect;
 pub mod condition;
 mod data;
+mod dynamic;
 mod elsewhere;
+mod finish;
 mod links;
 mod names;
 mod owner;
+mod plant;
 mod probe;
 mod reach;
 mod read;
@@ -26,6 +29,7 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 mod why;
+mod without;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -33,6 +37,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
+pub use ask::Questions;
 pub use build::build;
 pub use links::{Link, LinkImport, Links};
 pub use names::Lookup;
@@ -44,7 +49,9 @@ pub use sites::{Dynamic, DynamicSite};
 pub use source::Uninspectable;
 pub use syntax::{ImportKind, Names, Opaque, Probe, Symbols};
 pub use why::Chain;
+pub use without::{Error as WithoutError, Without};
 
+use crate::cache::stamped::Writing;
 use crate::names::{DistName, ModuleName};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -110,7 +117,7 @@ pub struct Import {
     pub module: Box<str>,
     pub names: Names,
     pub target: Target,
-    /// Submodules that the names stand for.
+    /// Modules that the names stand for, or that bring the names.
     pub submodules: Box<[ModuleId]>,
 }
 
@@ -148,6 +155,9 @@ pub struct ModuleGraph {
     finders: FxHashSet<Box<str>>,
     /// Names that some module puts into `sys.modules`.
     runtime_modules: FxHashSet<Box<str>>,
+    without: Without,
+    /// What was read is being kept.
+    writing: Writing,
 }
 
 /// A file or folder beside the code that a module names, e.g. `Path(__file__).parent / "x"`.
@@ -220,6 +230,11 @@ impl ModuleGraph {
         };
         let exact = self.configured.iter().find(|(name, _)| name.as_str() == module);
         exact.or_else(|| self.configured.iter().find(|(name, _)| near(name))).map(|(_, key)| *key)
+    }
+
+    /// What the configuration leaves out of the environment.
+    pub fn without(&self) -> &Without {
+        &self.without
     }
 
     pub fn imports(&self) -> &[Import] {

@@ -1,5 +1,6 @@
 //! A module's file → whose it is.
 
+use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
 use rustc_hash::FxHashMap;
@@ -23,7 +24,7 @@ pub enum Origin {
 /// Files of all distributions, for the question of whose one is.
 #[derive(Debug, Default)]
 pub(super) struct Owners {
-    files: FxHashMap<PathBuf, u32>,
+    files: FxHashMap<OsString, u32>,
     names: Vec<DistName>,
     /// Project folders of editable distributions.
     editable: Vec<(PathBuf, u32)>,
@@ -48,7 +49,7 @@ impl Owners {
             for entry in &dist.files {
                 if is_module(&entry.path) {
                     // Two that list one path: the one installed last has written it, which RECORD cannot tell.
-                    owners.files.entry(normalised(&dist.site, &entry.path)).or_insert(at);
+                    owners.files.entry(normalised(&dist.site, &entry.path).into_os_string()).or_insert(at);
                 }
             }
             if let Some(project) = &dist.editable {
@@ -61,7 +62,7 @@ impl Owners {
     /// The origin, and whether the file is the user's own to edit.
     pub(super) fn origin(&self, file: &Path) -> (Origin, bool) {
         let named = |at: &u32| Origin::Distribution(self.names[*at as usize].clone());
-        if let Some(at) = self.files.get(file) {
+        if let Some(at) = self.files.get(file.as_os_str()) {
             return (named(at), false);
         }
         let within = |folders: &[PathBuf]| folders.iter().any(|folder| file.starts_with(folder));

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::condition::Target;
 use super::source::{self, Uninspectable};
 use super::syntax::{self, Syntax};
-use crate::cache::stamped::{Stamp, Stamped};
+use crate::cache::stamped::{Stamp, Stamped, Writing};
 
 /// Other readers, other answers.
 const CODE: [&str; 9] = [
@@ -74,7 +74,8 @@ impl Reader {
         Read::Source(Box::new(source))
     }
 
-    pub(super) fn keep(self) {
-        self.kept.save();
+    /// Goes on beside.
+    pub(super) fn keep(self) -> Writing {
+        self.kept.save_beside()
     }
 }

@@ -4,12 +4,14 @@
 //! a namespace package are collected over all entries and count only where no entry has a module. Folders are
 //! listed once. Left out: finders on `sys.meta_path` other than setuptools' editable ones.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
+use super::without::Without;
 use crate::environment::Facts;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -70,7 +72,9 @@ pub struct Resolver {
     /// setuptools' editable finders.
     mapping: FxHashMap<Box<str>, PathBuf>,
     namespaces: FxHashMap<Box<str>, Vec<PathBuf>>,
-    listings: FxHashMap<PathBuf, Option<Arc<Listing>>>,
+    listings: FxHashMap<OsString, Option<Arc<Listing>>>,
+    /// What is to be passed over.
+    without: Without,
 }
 
 impl Resolver {
@@ -95,6 +99,7 @@ impl Resolver {
             mapping: FxHashMap::default(),
             namespaces: FxHashMap::default(),
             listings: FxHashMap::default(),
+            without: Without::default(),
         };
         for finder in &facts.finders {
             resolver.mapping.extend(finder.mapping.iter().map(|(name, path)| (name.as_str().into(), path.clone())));
@@ -106,6 +111,13 @@ impl Resolver {
             resolver.list_archive(&entry);
         }
         resolver
+    }
+
+    /// Passes over what `without` holds.
+    #[must_use]
+    pub fn without(mut self, without: Without) -> Self {
+        self.without = without;
+        self
     }
 
     /// The entries that are searched, in order.
@@ -220,11 +232,11 @@ impl Resolver {
     }
 
     fn list(&mut self, folder: &Path) -> Option<Arc<Listing>> {
-        if let Some(listing) = self.listings.get(folder) {
+        if let Some(listing) = self.listings.get(folder.as_os_str()) {
             return listing.clone();
         }
-        let listing = read_listing(folder).map(Arc::new);
-        self.listings.insert(folder.to_owned(), listing.clone());
+        let listing = read_listing(folder, &self.without).map(Arc::new);
+        self.listings.insert(folder.as_os_str().to_owned(), listing.clone());
         listing
     }
 
@@ -247,17 +259,21 @@ impl Resolver {
                 folder.push(part);
             }
         }
-        self.listings.extend(folders.into_iter().map(|(folder, listing)| (folder, Some(Arc::new(listing)))));
+        self.listings
+            .extend(folders.into_iter().map(|(folder, listing)| (folder.into_os_string(), Some(Arc::new(listing)))));
     }
 }
 
 /// Nothing where `folder` is none, or cannot be read: the path finder passes over both.
-fn read_listing(folder: &Path) -> Option<Listing> {
+fn read_listing(folder: &Path, without: &Without) -> Option<Listing> {
     let mut listing = Listing::default();
     for entry in fs_err::read_dir(folder).ok()?.flatten() {
         // A name that is no UTF-8 cannot be imported.
         let Ok(name) = entry.file_name().into_string() else { continue };
         let Ok(kind) = entry.file_type() else { continue };
+        if !without.is_empty() && without.holds(&entry.path()) {
+            continue;
+        }
         let node = if kind.is_dir() {
             Node::Folder
         } else if kind.is_file() {

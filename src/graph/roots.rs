@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use super::without::{self, Without};
 use crate::config::{self, Config, SmokeImport};
 use crate::environment::Environment;
 use crate::names::ModuleName;
@@ -17,23 +18,27 @@ pub struct Roots {
     pub hidden_imports: Vec<ModuleName>,
     pub smoke_imports: Vec<SmokeImport>,
     pub smoke_scripts: Vec<PathBuf>,
+    /// What is to be taken as not being there.
+    pub without: Without,
 }
 
 impl Roots {
-    pub fn of(config: &Config) -> Self {
+    pub fn of(config: &Config, environment: &Environment) -> Result<Self, without::Error> {
         let first = match &config.runner.entry {
             config::Entry::Script(script) => script.parent().unwrap_or(&config.root).to_owned(),
             config::Entry::Module(_) | config::Entry::Function { .. } => config.root.clone(),
         };
         let mut application = vec![first];
         application.extend(config.runner.path.iter().cloned());
-        Self {
+        let without = Without::of(&config.runner.exclude, environment, &application)?;
+        Ok(Self {
             application,
             entry: Some(config.runner.entry.clone()),
             hidden_imports: config.runner.hidden_imports.clone(),
             smoke_imports: config.smoke.imports.clone(),
             smoke_scripts: config.smoke.scripts.clone(),
-        }
+            without,
+        })
     }
 
     /// Every top-level module that a distribution brings, its tests and documentation left out.
@@ -46,6 +51,7 @@ impl Roots {
             hidden_imports: tops.into_iter().collect(),
             smoke_imports: Vec::new(),
             smoke_scripts: Vec::new(),
+            without: Without::default(),
         }
     }
 }

@@ -16,6 +16,7 @@ impl ModuleGraph {
         for module in &self.modules {
             self.runtime_modules.extend(module.symbols.registers.iter().cloned());
         }
+        self.note_start_up(environment);
         self.patched = self.patches();
         // setuptools' `distutils-precedence.pth` puts its own copy before the standard library's.
         if environment.facts.finders.iter().any(|finder| finder.class.starts_with("_distutils_hack.")) {
@@ -57,6 +58,19 @@ impl ModuleGraph {
                     && !self.searches_in_vain(ModuleId(at as u32)))
             {
                 self.modules[at].symbols.opaque = Some(Opaque::ReplacesItself);
+            }
+        }
+    }
+
+    /// What lines of `.pth` files have put into `sys.modules`, as the interpreter saw it.
+    fn note_start_up(&mut self, environment: &Environment) {
+        for (name, names) in &environment.facts.made {
+            self.runtime_modules.insert(name.as_str().into());
+            // It stands there before the finders' one could be imported.
+            if let Some(id) = self.find(name) {
+                let symbols = &mut self.modules[id.index()].symbols;
+                symbols.opaque = Some(Opaque::ReplacesItself);
+                symbols.bound = names.iter().map(|name| name.as_str().into()).collect();
             }
         }
     }

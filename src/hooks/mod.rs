@@ -5,12 +5,13 @@
 
 pub mod foreign;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
 
 use pep440_rs::{Version, VersionSpecifiers};
 use serde::Deserialize;
 
+use crate::audit::CODES;
 use crate::environment::Environment;
 use crate::graph::ModuleKind;
 use crate::names::{DistName, ModuleName};
@@ -35,12 +36,19 @@ pub struct Hook {
     /// Modules that it imports in a way that no analysis sees; `package.*` for all submodules.
     #[serde(default)]
     pub implicit_imports: Vec<String>,
-    /// Modules that it does without.
+    /// Modules that it does without: its imports of them count as guarded.
     #[serde(default)]
     pub optional_imports: Vec<ModuleName>,
     /// Shared libraries that it opens by a name that no analysis sees, as the dynamic loader takes them: `libmagic.so.1`.
     #[serde(default)]
     pub libraries: Vec<String>,
+    /// Files and folders of its data that no RECORD lists, relative to the environment's prefix, e.g. `share/eggs`: they are
+    /// packed at the same place below the artifact's.
+    #[serde(default)]
+    pub data: Vec<PathBuf>,
+    /// Findings that are known and no fault, for the hook's reason.
+    #[serde(default)]
+    pub allow: Vec<Allowed>,
     #[serde(default, rename = "assert")]
     pub assertions: Vec<Assertion>,
     /// The file, for messages.
@@ -49,6 +57,13 @@ pub struct Hook {
     /// Shipped with the tool.
     #[serde(skip)]
     pub built_in: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Allowed {
+    pub code: String,
+    pub subject: String,
 }
 
 /// What a name must end up as.
@@ -67,6 +82,10 @@ pub enum Error {
     Invalid { path: PathBuf, source: Box<toml::de::Error> },
     #[error("`{}`: a hook says why it is needed, and its reason is empty", path.display())]
     NoReason { path: PathBuf },
+    #[error("`{}`: the data `{}` is to be relative to the environment's prefix, and below it", path.display(), data.display())]
+    Outside { path: PathBuf, data: PathBuf },
+    #[error("`{}` allows `{code}`, and no finding has that code", path.display())]
+    NoCode { path: PathBuf, code: String },
 }
 
 /// Each built-in file by name.
@@ -115,11 +134,13 @@ impl Hooks {
         imports
     }
 
-    /// Pairs of a distribution and a module that it does without.
-    pub fn optional_imports<'a>(&'a self, environment: &'a Environment) -> BTreeSet<(&'a str, &'a str)> {
-        self.active(environment)
-            .flat_map(|hook| hook.optional_imports.iter().map(|name| (hook.distribution.as_str(), name.as_str())))
-            .collect()
+    /// Of each distribution, the modules that it does without.
+    pub fn optional_imports(&self, environment: &Environment) -> BTreeMap<DistName, Vec<ModuleName>> {
+        let mut imports: BTreeMap<DistName, Vec<ModuleName>> = BTreeMap::new();
+        for hook in self.active(environment).filter(|hook| !hook.optional_imports.is_empty()) {
+            imports.entry(hook.distribution.clone()).or_default().extend(hook.optional_imports.iter().cloned());
+        }
+        imports
     }
 }
 
@@ -137,6 +158,13 @@ fn parse(file: &Path, text: &str) -> Result<Hook, Error> {
         toml::from_str(text).map_err(|source| Error::Invalid { path: file.to_owned(), source: Box::new(source) })?;
     if hook.reason.trim().is_empty() {
         return Err(Error::NoReason { path: file.to_owned() });
+    }
+    let is_below = |data: &&PathBuf| data.components().all(|part| matches!(part, Component::Normal(_)));
+    if let Some(data) = hook.data.iter().find(|data| !is_below(data) || data.as_os_str().is_empty()) {
+        return Err(Error::Outside { path: file.to_owned(), data: data.clone() });
+    }
+    if let Some(allowed) = hook.allow.iter().find(|allowed| !CODES.iter().any(|(code, _)| *code == allowed.code)) {
+        return Err(Error::NoCode { path: file.to_owned(), code: allowed.code.clone() });
     }
     file.clone_into(&mut hook.file);
     Ok(hook)
@@ -175,6 +203,12 @@ mod tests {
     fn what_is_no_hook() {
         let parsed = parse(Path::new("x.toml"), "distribution = 'a'\nreason = ' '");
         assert!(matches!(parsed, Err(Error::NoReason { .. })));
+        for data in ["/usr/share/x", "../x", "a/../../x", ""] {
+            let parsed = parse(Path::new("x.toml"), &format!("distribution = 'a'\nreason = 'b'\ndata = ['{data}']"));
+            assert!(matches!(parsed, Err(Error::Outside { .. })), "{data}");
+        }
+        let allow = "distribution = 'a'\nreason = 'b'\nallow = [{ code = 'odd', subject = 'x' }]";
+        assert!(matches!(parse(Path::new("x.toml"), allow), Err(Error::NoCode { .. })));
         let parsed = parse(Path::new("x.toml"), "distribution = 'a'\nreason = 'b'\nhidden = []");
         assert!(matches!(parsed, Err(Error::Invalid { .. })));
     }

@@ -13,7 +13,7 @@ use super::builder::Builder;
 use super::pathfile::Places;
 use super::{Entry, Error, LeftOut, Origin, Source, walk};
 use crate::config::{Config, Entry as ConfigEntry, Patterns};
-use crate::graph::ApplicationModule;
+use crate::graph::{ApplicationModule, Without};
 
 /// Endings of private keys and key stores.
 const KEY_SUFFIXES: &[&str] = &["jks", "key", "keystore", "p12", "pem", "pfx"];
@@ -24,6 +24,7 @@ pub(super) fn add(
     config: &Config,
     places: &Places,
     modules: &[ApplicationModule],
+    without: &Without,
 ) -> Result<Vec<LeftOut>, Error> {
     let guard = Guard::new(&config.root);
     let mut files: BTreeSet<PathBuf> = modules.iter().map(|module| module.file.clone()).collect();
@@ -47,7 +48,7 @@ pub(super) fn add(
         let found = list(&config.root, &guard, &config.runner.include, false)?;
         files.extend(found.into_iter().filter(|path| config.runner.include.matches(guard.relative(path))));
     }
-    files.retain(|path| !config.runner.exclude.matches(guard.relative(path)));
+    files.retain(|path| !config.runner.exclude.files.matches(guard.relative(path)) && !without.holds(path));
 
     for path in files {
         // Modules of an editable finder lie in no folder of sys.path; `distributions` has packed them.

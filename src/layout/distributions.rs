@@ -4,6 +4,7 @@
 //! environment can be imported in the artifact. RECORD says whose it is.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
@@ -12,10 +13,12 @@ use rustc_hash::FxHashMap;
 use super::application::Guard;
 use super::builder::Builder;
 use super::pathfile::{self, Places, normalise};
+use super::walk::Trees;
 use super::{Entry, Error, Origin, Source, below, walk};
 use crate::config::Patterns;
 use crate::environment::{Distribution, Environment, Facts, RecordEntry};
 use crate::format::ArchivePath;
+use crate::graph::Without;
 use crate::names::DistName;
 
 /// What virtualenv and uv put beside the distributions to make a virtual environment behave; the artifact's tree is
@@ -28,13 +31,15 @@ pub(super) fn add(
     places: &Places,
     left_out: &BTreeSet<DistName>,
     name: &str,
+    trees: &Trees,
+    without: &Without,
 ) -> Result<(), Error> {
-    let owners = owners(environment);
+    let taking = Taking { owners: owners(environment), left_out, trees, without };
     let installed = |folder: &Path| environment.distributions.iter().any(|dist| dist.site == folder);
     let further = places.further.iter().filter(|(folder, _)| installed(folder));
     for (folder, place) in places.site.iter().chain(further) {
         if folder.is_dir() {
-            site(builder, folder, place, places, &owners, left_out)?;
+            site(builder, folder, place, places, &taking)?;
         }
     }
     for dist in environment.distributions.iter().filter(|dist| !left_out.contains(&dist.name)) {
@@ -44,11 +49,11 @@ pub(super) fn add(
 }
 
 /// File → the distribution whose RECORD lists it.
-fn owners(environment: &Environment) -> FxHashMap<PathBuf, &DistName> {
+fn owners(environment: &Environment) -> FxHashMap<OsString, &DistName> {
     let mut owners = FxHashMap::default();
     for dist in &environment.distributions {
         for file in &dist.files {
-            owners.insert(place_of(dist, file), &dist.name);
+            owners.insert(place_of(dist, file).into_os_string(), &dist.name);
         }
     }
     owners
@@ -59,25 +64,37 @@ fn place_of(dist: &Distribution, file: &RecordEntry) -> PathBuf {
     if file.path.contains("..") { normalise(&joined) } else { joined }
 }
 
+/// What decides which files of a folder are taken.
+struct Taking<'a> {
+    owners: FxHashMap<OsString, &'a DistName>,
+    left_out: &'a BTreeSet<DistName>,
+    trees: &'a Trees,
+    without: &'a Without,
+}
+
 fn site(
     builder: &mut Builder,
     folder: &Path,
     place: &ArchivePath,
     places: &Places,
-    owners: &FxHashMap<PathBuf, &DistName>,
-    left_out: &BTreeSet<DistName>,
+    taking: &Taking<'_>,
 ) -> Result<(), Error> {
+    let Taking { owners, left_out, trees, without } = taking;
     let keep = |path: &Path| {
         let text = path.to_str().unwrap_or_default();
         // pip renames what it is about to remove to `~name`.
         let half_removed = text.starts_with('~');
         let finder = text.starts_with("__editable__") && text.ends_with("_finder.py");
-        let owner = owners.get(&folder.join(path));
-        !half_removed && !finder && !PLUMBING.contains(&text) && owner.is_none_or(|owner| !left_out.contains(*owner))
+        let owner = owners.get(folder.join(path).as_os_str());
+        !half_removed
+            && !finder
+            && !without.holds(&folder.join(path))
+            && !PLUMBING.contains(&text)
+            && owner.is_none_or(|owner| !left_out.contains(*owner))
     };
-    for found in walk::files(folder, &keep)? {
+    for found in trees.files(folder, &keep)? {
         let path = below(place.as_str(), &found.relative)?;
-        let owner = owners.get(&folder.join(&found.relative));
+        let owner = owners.get(folder.join(&found.relative).as_os_str());
         let origin = owner.map_or(Origin::Unowned, |owner| Origin::Distribution((*owner).clone()));
         let Some(source) = adapted(found.source, &found.relative, folder, place, places)? else { continue };
         // Only RECORD knows of it that it was here; a folder of a distribution that stays behind is no folder.
@@ -131,6 +148,30 @@ fn outside_site(builder: &mut Builder, dist: &Distribution, facts: &Facts, name:
         let mode = walk::mode_of(&path)?;
         let source = script(&path, facts)?;
         builder.add(target, Entry { source, mode, origin: Origin::Distribution(dist.name.clone()) })?;
+    }
+    Ok(())
+}
+
+/// Data that hooks name, at the same place below the artifact's prefix.
+pub(super) fn data(builder: &mut Builder, data: &[(DistName, PathBuf)], facts: &Facts) -> Result<(), Error> {
+    for (dist, relative) in data {
+        let from = facts.prefix.join(relative);
+        let mut add = |relative: &Path, source, mode| -> Result<(), Error> {
+            let target = below("", relative)?;
+            // A RECORD may have come to list it.
+            if !builder.contains(&target) {
+                builder.add(target, Entry { source, mode, origin: Origin::Distribution(dist.clone()) })?;
+            }
+            Ok(())
+        };
+        if from.is_dir() {
+            for found in walk::files(&from, &|_: &Path| true)? {
+                add(&relative.join(&found.relative), found.source, found.mode)?;
+            }
+        } else if from.is_file() {
+            add(relative, Source::File(from.clone()), walk::mode_of(&from)?)?;
+        }
+        // That it is not there the audit tells.
     }
     Ok(())
 }

@@ -8,11 +8,14 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+use rayon::prelude::*;
 
 use super::builder::Builder;
-use super::{Entry, Error, Origin, Source, below, variables, walk};
+use super::walk::Trees;
+use super::{Entry, Error, Origin, Source, below, variables};
 use crate::environment::Facts;
 use crate::format::ArchivePath;
+use crate::graph::Without;
 use crate::native::{is_elf, relocate};
 
 /// Prefixes that every system has; that they are compiled in says nothing about the build machine.
@@ -36,6 +39,8 @@ pub(super) fn add(
     facts: &Facts,
     name: &str,
     reached: &BTreeSet<String>,
+    trees: &Trees,
+    without: &Without,
 ) -> Result<ArchivePath, Error> {
     let interpreter = ArchivePath::new(format!("bin/{name}"))?;
     executable(builder, facts, &interpreter)?;
@@ -45,7 +50,7 @@ pub(super) fn add(
         folders.push(&facts.platstdlib);
     }
     for folder in folders {
-        stdlib(builder, facts, folder, reached)?;
+        stdlib(builder, facts, folder, reached, trees, without)?;
     }
     Ok(interpreter)
 }
@@ -83,7 +88,14 @@ fn shared_library(builder: &mut Builder, facts: &Facts) -> Result<(), Error> {
     Ok(())
 }
 
-fn stdlib(builder: &mut Builder, facts: &Facts, folder: &Path, reached: &BTreeSet<String>) -> Result<(), Error> {
+fn stdlib(
+    builder: &mut Builder,
+    facts: &Facts,
+    folder: &Path,
+    reached: &BTreeSet<String>,
+    trees: &Trees,
+    without: &Without,
+) -> Result<(), Error> {
     let root = match folder.strip_prefix(&facts.base_prefix) {
         Ok(relative) => relative.to_owned(),
         Err(_) => PathBuf::from("lib").join(facts.python_name()),
@@ -95,20 +107,26 @@ fn stdlib(builder: &mut Builder, facts: &Facts, folder: &Path, reached: &BTreeSe
         let building = text.starts_with("config-") || text == "EXTERNALLY-MANAGED";
         // `venv` starts ensurepip in a process of its own, which no import shows.
         let seeds = text == "ensurepip/_bundled" && !reached.contains("ensurepip") && !reached.contains("venv");
-        !packages && !building && !seeds && (keep_tests || !TESTS.contains(&text))
+        !packages && !building && !seeds && !without.holds(&folder.join(path)) && (keep_tests || !TESTS.contains(&text))
     };
-    for found in walk::files(folder, &keep)? {
-        let path = below(root.to_str().unwrap_or_default(), &found.relative)?;
+    // A hundred libraries are read through.
+    let sources = trees.files(folder, &keep)?.into_par_iter().map(|found| {
         let source = match found.source {
             Source::File(file) if is_library(&file) => scrubbed(&file, facts)?,
-            Source::File(file) if path.file_name().starts_with("_sysconfigdata") => {
-                variables::patched(&file, &facts.base_prefix)?
-            }
+            Source::File(file) if is_build_data(&file) => variables::patched(&file, &facts.base_prefix)?,
             other => other,
         };
-        builder.add(path, Entry { source, mode: found.mode, origin: Origin::Stdlib })?;
+        Ok((found.relative, source, found.mode))
+    });
+    for (relative, source, mode) in sources.collect::<Result<Vec<_>, Error>>()? {
+        let path = below(root.to_str().unwrap_or_default(), &relative)?;
+        builder.add(path, Entry { source, mode, origin: Origin::Stdlib })?;
     }
     Ok(())
+}
+
+fn is_build_data(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"_sysconfigdata"))
 }
 
 fn is_library(path: &Path) -> bool {

@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 use crate::config::{Config, EnvironmentSource};
 use crate::environment::Environment;
 use crate::format::{ArchivePath, InvalidArchivePath};
-use crate::graph::ApplicationModule;
+use crate::graph::{ApplicationModule, Without};
 use crate::names::DistName;
 use crate::native::{Native, Opened};
 
@@ -43,6 +43,7 @@ pub use startup::StartEntry;
 use builder::Builder;
 use pathfile::Places;
 pub(crate) use pathfile::normalise;
+pub use walk::Trees;
 
 /// Every entry of the tree that the artifact unpacks to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -103,6 +104,8 @@ pub struct Reached {
     pub stdlib_surely: BTreeSet<String>,
     /// Files of the extension modules that it imports whenever it runs, links followed.
     pub extensions_surely: BTreeSet<PathBuf>,
+    /// What hooks say of data outside of distributions: whose, and where it lies below the environment's prefix.
+    pub data: Vec<(DistName, PathBuf)>,
     /// Modules' sources → the libraries that they open by name; of a hook's the distribution's METADATA stands for them.
     pub opened: BTreeMap<PathBuf, Vec<Opened>>,
 }
@@ -151,11 +154,14 @@ pub enum Error {
     Walk(#[from] ignore::Error),
 }
 
-/// Decides where everything lies. `cache` is where facts about ELF files are kept.
+/// Decides where everything lies. `trees` are folders that are listed already, as far as they are; `cache` is where facts
+/// about ELF files are kept; `without` is what stays behind.
 pub fn plan(
     config: &Config,
     environment: &Environment,
     reached: &Reached,
+    trees: &Trees,
+    without: &Without,
     cache: Option<&Path>,
 ) -> Result<Planned, Error> {
     let facts = &environment.facts;
@@ -164,9 +170,9 @@ pub fn plan(
 
     let places = Places::new(config, environment)?;
     let name = &config.runner.name;
-    let interpreter = interpreter::add(&mut builder, facts, name, &reached.stdlib)?;
+    let interpreter = interpreter::add(&mut builder, facts, name, &reached.stdlib, trees, without)?;
 
-    let unneeded = match config.environment {
+    let mut unneeded = match config.environment {
         // A lock file names what it wants.
         EnvironmentSource::Lock(_) => BTreeSet::new(),
         EnvironmentSource::Python(_) => seeds::unneeded(environment, &reached.distributions),
@@ -175,8 +181,15 @@ pub fn plan(
         what: seed.to_string(),
         why: "an installer's own distribution that nothing reaches or requires",
     }));
-    distributions::add(&mut builder, environment, &places, &unneeded, name)?;
-    left_out.extend(application::add(&mut builder, config, &places, &reached.application)?);
+    let named = "`[runner] exclude` names it";
+    left_out
+        .extend(config.runner.exclude.distributions.iter().map(|dist| LeftOut { what: dist.to_string(), why: named }));
+    let modules = config.runner.exclude.modules.iter();
+    left_out.extend(modules.map(|module| LeftOut { what: format!("the module `{module}`"), why: named }));
+    unneeded.extend(config.runner.exclude.distributions.iter().cloned());
+    distributions::add(&mut builder, environment, &places, &unneeded, name, trees, without)?;
+    distributions::data(&mut builder, &reached.data, facts)?;
+    left_out.extend(application::add(&mut builder, config, &places, &reached.application, without)?);
     let entry = startup::add(&mut builder, config, facts, &places)?;
     bytecode::add(&mut builder, facts)?;
     let native = libraries::add(&mut builder, config, facts, &interpreter, reached, cache)?;

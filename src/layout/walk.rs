@@ -1,13 +1,18 @@
 //! Lists the files below a folder, the way that installations are made: everything but bytecode caches.
+//!
+//! Listing and choosing are apart: [`Trees`] can be listed while it is not known yet what will be left out, and says the size of
+//! each file besides.
 
-use std::os::unix::fs::PermissionsExt;
+use std::ffi::OsString;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use rayon::prelude::*;
-use walkdir::{DirEntry, WalkDir};
+use rustc_hash::FxHashMap;
 
 use super::{Error, Source};
+use crate::environment::Facts;
 
 pub(super) struct Found {
     /// Relative to the folder that was walked.
@@ -16,46 +21,159 @@ pub(super) struct Found {
     pub(super) mode: u32,
 }
 
+/// Folders that were listed beforehand.
+#[derive(Debug, Default)]
+pub struct Trees {
+    trees: Vec<(PathBuf, Vec<Listed>)>,
+    sizes: FxHashMap<OsString, u64>,
+}
+
+/// One entry below a folder.
+#[derive(Debug)]
+struct Listed {
+    relative: PathBuf,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// With its size in bytes.
+    File {
+        mode: u32,
+        size: u64,
+    },
+    Folder,
+    Link,
+    /// A socket, a device.
+    Other,
+}
+
+impl Trees {
+    /// The standard library's folders and site-packages.
+    pub fn of(facts: &Facts) -> Self {
+        let mut roots = vec![&facts.stdlib, &facts.platstdlib];
+        roots.extend(&facts.site_packages);
+        roots.extend([&facts.purelib, &facts.platlib]);
+        let mut trees: Vec<(PathBuf, Vec<Listed>)> = Vec::new();
+        for root in roots {
+            // What cannot be listed is told where it is wanted.
+            if !trees.iter().any(|(known, _)| known == root)
+                && let Ok(listed) = list(root)
+            {
+                trees.push((root.clone(), listed));
+            }
+        }
+        let files = trees.iter().flat_map(|(root, listed)| {
+            listed.iter().filter_map(move |listed| match listed.kind {
+                Kind::File { size, .. } => Some((root.join(&listed.relative).into_os_string(), size)),
+                Kind::Folder | Kind::Link | Kind::Other => None,
+            })
+        });
+        let mut sizes = FxHashMap::default();
+        sizes.reserve(trees.iter().map(|(_, listed)| listed.len()).sum());
+        sizes.extend(files);
+        Self { trees, sizes }
+    }
+
+    /// In bytes; nothing where the file was not met.
+    pub fn size(&self, file: &Path) -> Option<u64> {
+        self.sizes.get(file.as_os_str()).copied()
+    }
+
+    /// As [`files`].
+    pub(super) fn files(&self, root: &Path, keep: &(dyn Fn(&Path) -> bool + Sync)) -> Result<Vec<Found>, Error> {
+        match self.trees.iter().find(|(known, _)| known == root) {
+            Some((_, listed)) => choose(root, listed, keep),
+            None => files(root, keep),
+        }
+    }
+}
+
 /// Every file below `root`, sorted. A link to somewhere inside `root` stays a link; one that leads out of it is
 /// followed. `keep` is asked for folders as well; a folder that it refuses is not entered.
 pub(super) fn files(root: &Path, keep: &(dyn Fn(&Path) -> bool + Sync)) -> Result<Vec<Found>, Error> {
+    choose(root, &list(root)?, keep)
+}
+
+/// Everything below `root`, each folder before what lies in it, by name. Bytecode caches are named, not entered.
+fn list(root: &Path) -> std::io::Result<Vec<Listed>> {
+    let mut listed = Vec::new();
+    flatten(list_below(root, Path::new(""))?, &mut listed);
+    Ok(listed)
+}
+
+/// An entry with what lies in it.
+struct Node {
+    listed: Listed,
+    below: Vec<Self>,
+}
+
+fn flatten(nodes: Vec<Node>, listed: &mut Vec<Listed>) {
+    for node in nodes {
+        listed.push(node.listed);
+        flatten(node.below, listed);
+    }
+}
+
+fn list_below(root: &Path, relative: &Path) -> std::io::Result<Vec<Node>> {
+    let mut nodes = Vec::new();
+    for entry in fs::read_dir(root.join(relative))? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        let kind = if kind.is_symlink() {
+            Kind::Link
+        } else if kind.is_file() {
+            let metadata = entry.metadata()?;
+            Kind::File { mode: mode(&metadata), size: metadata.size() }
+        } else if kind.is_dir() {
+            Kind::Folder
+        } else {
+            Kind::Other
+        };
+        nodes.push(Node { listed: Listed { relative: relative.join(entry.file_name()), kind }, below: Vec::new() });
+    }
+    // Of one folder, so that bytes tell the order.
+    nodes.sort_unstable_by(|left, right| left.listed.relative.as_os_str().cmp(right.listed.relative.as_os_str()));
+    let is_entered = |node: &&mut Node| node.listed.kind == Kind::Folder && !is_cache(&node.listed.relative);
+    let folders: Vec<&mut Node> = nodes.iter_mut().filter(is_entered).collect();
+    folders.into_par_iter().try_for_each(|node| {
+        node.below = list_below(root, &node.listed.relative)?;
+        std::io::Result::Ok(())
+    })?;
+    Ok(nodes)
+}
+
+fn is_cache(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == "__pycache__")
+}
+
+fn choose(root: &Path, listed: &[Listed], keep: &(dyn Fn(&Path) -> bool + Sync)) -> Result<Vec<Found>, Error> {
     let real_root = fs::canonicalize(root)?;
-    let mut entries: Vec<DirEntry> = Vec::new();
-    let mut walk = WalkDir::new(root).follow_links(false).min_depth(1).sort_by_file_name().into_iter();
-    while let Some(entry) = walk.next() {
-        let entry = entry.map_err(std::io::Error::from)?;
-        // What lies in a folder comes right after it.
-        if entries.last().is_some_and(|last| last.file_type().is_dir() && last.depth() < entry.depth()) {
-            entries.pop();
-        }
-        let relative = entry.path().strip_prefix(root).unwrap_or(entry.path());
-        if entry.file_name() == "__pycache__" || !keep(relative) {
-            if entry.file_type().is_dir() {
-                walk.skip_current_dir();
-            }
+    let mut found: Vec<Found> = Vec::new();
+    let mut refused: Option<&Path> = None;
+    for Listed { relative, kind } in listed {
+        if refused.is_some_and(|folder| relative.starts_with(folder)) {
             continue;
         }
-        entries.push(entry);
-    }
-    // Looking at thousands of files takes longer than listing their folders.
-    let found: Vec<Vec<Found>> = entries
-        .into_par_iter()
-        .map(|entry| {
-            let kind = entry.file_type();
-            let path = entry.into_path();
-            let relative = path.strip_prefix(root).unwrap_or(&path).to_owned();
-            if kind.is_symlink() {
-                link(&real_root, &path, &relative, keep)
-            } else if kind.is_file() {
-                Ok(vec![file(path, &relative)?])
-            } else if kind.is_dir() {
-                Ok(vec![Found { relative, source: Source::EmptyFolder, mode: 0o755 }])
-            } else {
-                Ok(Vec::new())
+        // What lies in a folder comes right after it.
+        if found.last().is_some_and(|last| last.source == Source::EmptyFolder && relative.starts_with(&last.relative)) {
+            found.pop();
+        }
+        if is_cache(relative) || !keep(relative) {
+            refused = (*kind == Kind::Folder).then_some(relative);
+            continue;
+        }
+        let path = root.join(relative);
+        match kind {
+            Kind::File { mode, .. } => {
+                found.push(Found { relative: relative.clone(), source: Source::File(path), mode: *mode });
             }
-        })
-        .collect::<Result<_, Error>>()?;
-    Ok(found.into_iter().flatten().collect())
+            Kind::Folder => found.push(Found { relative: relative.clone(), source: Source::EmptyFolder, mode: 0o755 }),
+            Kind::Link => found.extend(link(&real_root, &path, relative, keep)?),
+            Kind::Other => {}
+        }
+    }
+    Ok(found)
 }
 
 fn file(path: PathBuf, relative: &Path) -> Result<Found, Error> {
@@ -65,8 +183,11 @@ fn file(path: PathBuf, relative: &Path) -> Result<Found, Error> {
 
 /// 0755 for what anybody may run, else 0644: what else there is says something about the machine, not the file.
 pub(super) fn mode_of(path: &Path) -> Result<u32, Error> {
-    let executable = fs::metadata(path)?.permissions().mode() & 0o111 != 0;
-    Ok(if executable { 0o755 } else { 0o644 })
+    Ok(mode(&fs::metadata(path)?))
+}
+
+fn mode(metadata: &std::fs::Metadata) -> u32 {
+    if metadata.permissions().mode() & 0o111 != 0 { 0o755 } else { 0o644 }
 }
 
 fn link(

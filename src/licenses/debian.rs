@@ -4,10 +4,14 @@
 //! <https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/> for `copyright`.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use fs_err as fs;
+
+use crate::cache;
+use crate::cache::stamped::Stamped;
 
 /// The package database of the build machine; empty on other systems.
 #[derive(Debug)]
@@ -49,7 +53,13 @@ impl Packages {
 
     /// The package that brought a file, links followed.
     pub fn of(&self, file: &Path) -> Option<Package> {
-        let owners = self.owners.get_or_init(|| owners(&self.info));
+        let owners = self.owners.get_or_init(|| {
+            // dpkg writes its status anew whenever it changes what is installed.
+            let kept = Stamped::open(cache::root().as_deref(), "dpkg", &[self.info.as_os_str().as_encoded_bytes()]);
+            let read = kept.get_or(&self.status, || Ok::<_, Infallible>(owners(&self.info)));
+            kept.save();
+            read.unwrap_or_else(|never| match never {})
+        });
         // Since `/lib` is a link to `/usr/lib`, a package may still list the former.
         let unmerged = file.strip_prefix("/usr").ok().map(|rest| Path::new("/").join(rest));
         let name = owners.get(file).or_else(|| owners.get(&unmerged?))?.clone();

@@ -165,7 +165,12 @@ fn world(project: &Project) -> World {
         expose.extend(finder.mapping.values().cloned());
         expose.extend(finder.namespaces.values().flatten().cloned());
     }
-    World { python: facts.executable.clone(), expose: expose.into_iter().collect(), root: project.config.root.clone() }
+    World {
+        python: facts.executable.clone(),
+        expose: expose.into_iter().collect(),
+        root: project.config.root.clone(),
+        without: project.graph.without().paths(),
+    }
 }
 
 fn application(project: &Project, planned: &Planned) -> Vec<ApplicationFolder> {
@@ -207,6 +212,7 @@ fn key(project: &Project, planned: &Planned, world: &World, artifact: &Path) -> 
     }
     part(format!("{:?} {:?}", project.config.starts, project.config.runner.entry).as_bytes());
     part(world.root.as_os_str().as_encoded_bytes());
+    part(format!("{:?}", world.without).as_bytes());
     let sources: Vec<(&str, &Path)> = planned
         .layout
         .entries

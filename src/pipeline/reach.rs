@@ -13,7 +13,11 @@ use crate::native::opened::{self, Name};
 
 pub fn reached(graph: &ModuleGraph, environment: &Environment, hooks: &Hooks) -> Reached {
     let application = graph.application_modules();
-    let mut reached = Reached { application, opened: opened(graph, environment, hooks), ..Reached::default() };
+    let data = hooks
+        .active(environment)
+        .flat_map(|hook| hook.data.iter().map(|path| (hook.distribution.clone(), path.clone())));
+    let data = data.collect();
+    let mut reached = Reached { application, data, opened: opened(graph, environment, hooks), ..Reached::default() };
     for (id, module) in graph.modules() {
         let surely = graph.reach(id) == Reach::Sure;
         if surely && module.kind == ModuleKind::Extension {

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use super::Error;
-use crate::audit::{self, Report, Severity};
+use crate::audit::{self, Report, Scope, Severity};
 use crate::cache;
 use crate::config::{self, Allowance};
 use crate::environment::Environment;
 use crate::graph::{self, Roots};
 use crate::hooks::Hooks;
+use crate::layout::Trees;
 use crate::progress::Progress;
 
 /// Every distribution counts as wanted. What fails to import may be a plugin whose host is not there, and is a warning.
@@ -18,17 +19,20 @@ pub fn audit_environment(
     may_run: bool,
     progress: &dyn Progress,
 ) -> Result<Report, Error> {
+    let cache = cache::root();
+    let cache = cache.as_deref();
     let environment = Environment::read(python)?;
     let hooks = Hooks::load(&[])?;
     progress.start("reading modules", 0);
-    let graph = graph::build(&environment, &Roots::whole(&environment), &hooks, cache::root().as_deref());
+    let graph = graph::build(&environment, &Roots::whole(&environment), &hooks, cache);
     progress.finish();
     let mut graph = graph?;
     if may_run {
-        graph.ask(&environment, cache::root().as_deref());
+        graph.ask(&environment, cache);
     }
     let config = config::Audit { allow: allow.to_vec(), ..config::Audit::default() };
-    let mut report = audit::run(&environment, &graph, &hooks, &config, None, cache::root().as_deref());
+    let mut report =
+        audit::run(&environment, &graph, &hooks, &config, Scope::Environment, &Trees::of(&environment.facts), cache);
     for finding in &mut report.findings {
         if matches!(finding.code, "missing-module" | "missing-name" | "uninspectable") {
             finding.severity = finding.severity.max(Severity::Warning);

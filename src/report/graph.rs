@@ -71,6 +71,11 @@ impl<'a> View<'a> {
         super::sites::text(self.graph, &self.places)
     }
 
+    /// As [`Self::dynamic`], of the user's own modules alone.
+    pub fn dynamic_of_the_application(&self) -> String {
+        super::sites::own(self.graph, &self.places)
+    }
+
     fn distribution<'s>(
         &'s self,
         out: &mut String,

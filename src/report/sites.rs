@@ -6,11 +6,20 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::audit::place::{Places, listed};
-use crate::graph::{Dynamic, DynamicSite, ModuleGraph, ModuleId, Origin};
+use crate::graph::{Dynamic, DynamicSite, Module, ModuleGraph, ModuleId, Origin};
 
 /// By module, the application's own first. The standard library's are left out: they serve whoever calls them.
 pub(super) fn text(graph: &ModuleGraph, places: &Places<'_>) -> String {
-    let mut modules: Vec<_> = graph.modules().filter(|(_, module)| module.origin != Origin::Stdlib).collect();
+    of(graph, places, |module| module.origin != Origin::Stdlib)
+}
+
+/// Of the user's own modules.
+pub(super) fn own(graph: &ModuleGraph, places: &Places<'_>) -> String {
+    of(graph, places, |module| module.editable)
+}
+
+fn of(graph: &ModuleGraph, places: &Places<'_>, is_told: impl Fn(&Module) -> bool) -> String {
+    let mut modules: Vec<_> = graph.modules().filter(|(_, module)| is_told(module)).collect();
     modules.sort_by_key(|(id, module)| (graph.distance(*id), &module.name));
     let mut out = String::new();
     for (title, changes) in [("found when it runs", false), ("changes what is found from then on", true)] {

@@ -135,6 +135,7 @@ fn open_environment(plan: &Plan, world: &World, opening: &Opening<'_>) -> Result
     fs::create_dir_all(&bytecode)?;
     let view = View { read_only, writable: vec![bytecode.clone()], ..View::default() };
     let mut side = Side::open(Which::Environment, opening, world.python.clone(), application, view)?;
+    side.without.clone_from(&world.without);
     side.known.push(bytecode.clone());
     side.bytecode = Some(bytecode);
     // Those of the system's too: where the environment lies is not what is looked for.

@@ -66,6 +66,8 @@ pub struct World {
     pub expose: Vec<PathBuf>,
     /// The project's folder; helpers of the start probe run in it.
     pub root: PathBuf,
+    /// Files, and folders for all in them, that the artifact does without: imports do not find them here either.
+    pub without: Vec<PathBuf>,
 }
 
 /// One folder of the application's on `sys.path`, on both sides.

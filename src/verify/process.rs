@@ -82,6 +82,7 @@ impl Process {
             "litter": side.shared_folders(),
             "brief": is_brief,
             "installation": side.is_installation,
+            "without": side.without,
         });
         fs::write(&specification, serde_json::to_vec(&spec).map_err(std::io::Error::from)?)?;
         // Opened before the process starts, which unlinks the name.

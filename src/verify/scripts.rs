@@ -89,6 +89,7 @@ pub(super) fn run(side: &mut Side, script: Script<'_>, limit: Duration, progress
         "labels": {"<cwd>": [cwd], "<scratch>": [side.folder]},
         "known": known,
         "litter": [],
+        "without": side.without,
     });
     match script {
         Script::File(path) => {

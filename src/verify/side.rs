@@ -60,6 +60,8 @@ pub(super) struct Side {
     pub may_write: bool,
     /// Its interpreter is to call itself an ordinary installation: what a virtual environment is seen by is not there.
     pub is_installation: bool,
+    /// What its imports are not to find.
+    pub without: Vec<PathBuf>,
     count: Counter,
 }
 
@@ -104,6 +106,7 @@ impl Side {
             bytecode: None,
             may_write: false,
             is_installation: false,
+            without: Vec::new(),
             count,
         })
     }

@@ -13,6 +13,7 @@ and newer. Its one argument is a JSON file:
     known     folders that an open file may lie in without being named
     installation  whether to take back what shows that this is a virtual environment
     litter    folders of the whole run that should be empty in the end
+    without   files, and folders for all in them, that no finder is to find
 """
 import encodings.utf_8_sig  # 3.13 reads .pth files with it, of which the artifact has one more
 import json
@@ -27,10 +28,58 @@ def front(folders):
     sys.path[:] = folders + [entry for entry in sys.path[1:] if entry not in folders]
 
 
+WITHOUT = set()
+
+
+def is_out(path):
+    """Whether it is one of what the artifact does without, or lies in one."""
+    while WITHOUT and path not in WITHOUT:
+        path, last = os.path.dirname(path), path
+        if path == last:
+            return False
+    return bool(WITHOUT)
+
+
+def leave_out(paths):
+    """Puts a finder in the place of the path finder's that passes over `paths`, entry by entry as the path finder goes on."""
+    from importlib import machinery, util
+    WITHOUT.update(paths)
+    suffixes = machinery.EXTENSION_SUFFIXES + machinery.SOURCE_SUFFIXES
+
+    class Finder(machinery.PathFinder):
+        @classmethod
+        def find_spec(cls, name, path=None, target=None):
+            portions = []
+            for entry in sys.path if path is None else path:
+                spec = machinery.PathFinder.find_spec(name, [entry], target)
+                if spec is not None and spec.loader is not None and is_out(spec.origin):
+                    # A package may have stood before a file of its name.
+                    stem = os.path.join(entry, name.rpartition(".")[2])
+                    files = [stem + suffix for suffix in suffixes if os.path.isfile(stem + suffix)]
+                    files = [file for file in files if not is_out(file)]
+                    spec = util.spec_from_file_location(name, files[0]) if files else None
+                if spec is None:
+                    continue
+                if spec.loader is not None:
+                    return spec
+                if not all(is_out(folder) for folder in spec.submodule_search_locations):
+                    portions.append(entry)
+            return machinery.PathFinder.find_spec(name, portions, target) if portions else None
+
+        @classmethod
+        def find_distributions(cls, *args, **kwargs):
+            found = machinery.PathFinder.find_distributions(*args, **kwargs)
+            return (dist for dist in found if not is_out(str(getattr(dist, "_path", ""))))
+
+    sys.meta_path[:] = [Finder if finder is machinery.PathFinder else finder for finder in sys.meta_path]
+
+
 def main():
     with open(sys.argv[1], encoding="utf-8") as file:
         spec = json.load(file)
     front(spec["path"])
+    if spec.get("without"):
+        leave_out(spec["without"])
     if spec.get("installation"):
         sys.base_prefix, sys.base_exec_prefix = sys.prefix, sys.exec_prefix
     # No application code has run yet: nothing of it sees the specification, or the name of the results' file.
@@ -462,7 +511,8 @@ class Reporter:
             try:
                 entries = resources.files(name).iterdir()
                 listed[name] = sorted(entry.name for entry in entries
-                                      if entry.name != "__pycache__" and not entry.name.endswith(".pyc"))
+                                      if entry.name != "__pycache__" and not entry.name.endswith(".pyc")
+                                      and not is_out(str(entry)))
             except BaseException as error:
                 listed[name] = [self.normalise("%s: %s" % (type(error).__name__, error))]
         return listed

@@ -50,13 +50,14 @@ pub(super) fn finding(
     let more = evidence.len().saturating_sub(SHOWN);
     evidence.truncate(SHOWN);
     let place = |(path, text): (String, String)| Evidence {
+        path: None,
         file: Some(if path.is_empty() { wheel.file_name.clone() } else { path }),
         line: None,
         text,
     };
     let mut evidence: Vec<Evidence> = evidence.into_iter().map(place).collect();
     if more > 0 {
-        evidence.push(Evidence { file: None, line: None, text: format!("and {more} more files") });
+        evidence.push(Evidence { path: None, file: None, line: None, text: format!("and {more} more files") });
     }
     let subject = wheel.name.distribution.to_string();
     Finding { code, severity, subject, message, evidence, cure: Some(cure.to_owned()) }
@@ -68,7 +69,12 @@ fn unreadable(broken: &Unreadable) -> Finding {
         severity: Severity::Error,
         subject: broken.file_name.clone(),
         message: format!("`{}` cannot be read as a wheel", broken.file_name),
-        evidence: vec![Evidence { file: Some(broken.file_name.clone()), line: None, text: broken.message.clone() }],
+        evidence: vec![Evidence {
+            path: None,
+            file: Some(broken.file_name.clone()),
+            line: None,
+            text: broken.message.clone(),
+        }],
         cure: Some("download it again".to_owned()),
     }
 }
@@ -90,6 +96,7 @@ fn incompatible(wheels: &[Wheel], target: &Platform) -> Vec<Finding> {
                 .iter()
                 .take(SHOWN)
                 .map(|wheel| Evidence {
+                    path: None,
                     file: Some(wheel.file_name.clone()),
                     line: None,
                     text: format!("is for {}", wheel.name.platforms.join(", ")),

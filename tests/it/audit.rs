@@ -229,11 +229,31 @@ fn a_whole_environment_without_an_application() {
             "Requires-Dist: ham",
             &[("eggs.py", "from spool import Segment\n"), ("tests/__init__.py", "import absent\n")],
         )
-        .with("plugin", "1.0", "", &[("plugin.py", "import host\n")]);
+        .with("plugin", "1.0", "", &[("plugin.py", "import host\n")])
+        .with(
+            "fast",
+            "1.0",
+            "",
+            &[
+                // That nothing imports them is no reason to say nothing.
+                ("fast/__init__.py", ""),
+                ("fast/deep/_a.cpython-39-x86_64-linux-gnu.so", "\x7fELF"),
+                ("fast/deep/_b.cpython-311-x86_64-linux-gnu.so", "cut off"),
+                ("fast/deep/_c.cpython-39-x86_64-linux-gnu.so", "\x7fELF"),
+                ("fast/deep/_c.py", ""),
+                ("fast.libs/libz.so", "a linker script"),
+            ],
+        );
     let (code, said) = tool(&site, &[]);
     assert_eq!(code, 1, "{said}");
+    assert!(said.contains("_a.cpython-39-x86_64-linux-gnu.so: is for another Python or platform"), "{said}");
+    assert!(said.contains("_b.cpython-311-x86_64-linux-gnu.so: is no ELF file"), "{said}");
     let codes: Vec<_> = said.lines().filter_map(|line| line.split_once("]: ").map(|(code, _)| code)).collect();
-    assert_eq!(codes, ["error[module-shadowed", "warning[missing-module", "warning[unmet-requirement"], "{said}");
+    assert_eq!(
+        codes,
+        ["error[module-shadowed", "warning[missing-module", "warning[unmet-requirement", "warning[wrong-abi"],
+        "{said}"
+    );
 }
 
 #[test]
@@ -288,6 +308,43 @@ fn what_an_application_does_without_is_silent() {
         "import eggs\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import stubs\ntry:\n    import orjson\nexcept ImportError:\n    import json as orjson\n",
     )]);
     assert_eq!(told(&report), [""; 0]);
+}
+
+/// langchain-core does so for its prompts: what type checkers are shown is what `__getattr__` imports.
+#[test]
+fn a_name_that_is_imported_when_it_is_asked_for() {
+    let init = "\
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    from eggs.fried import Fried
+    from eggs.boiled import Boiled
+def __getattr__(name):
+    from importlib import import_module
+    return getattr(import_module('.' + name.lower(), __name__), name)
+";
+    let files = [
+        ("eggs/__init__.py", init),
+        ("eggs/fried.py", "import absent\nclass Fried: pass\n"),
+        ("eggs/boiled.py", "import also_absent\nclass Boiled: pass\n"),
+    ];
+    let site = Site::new().with("eggs", "1.0", "", &files);
+    assert_eq!(told(&site.audit(&[("app.py", "from eggs import Fried\n")])), ["error missing-module absent"]);
+    let caught = "try:\n    from eggs import Fried, Boiled\nexcept ImportError:\n    pass\n";
+    assert_eq!(told(&site.audit(&[("app.py", caught)])), [""; 0]);
+    assert_eq!(told(&site.audit(&[("app.py", "import eggs\n")])), [""; 0]);
+}
+
+#[test]
+fn what_a_line_of_a_path_file_puts_into_sys_modules() {
+    let site = Site::new().with("eggs", "1.0", "", &[("eggs.py", "fried = 1\n")]);
+    let line = "import sys, types; made = types.ModuleType('made'); made.a = 1; sys.modules['made'] = made; \
+                other = types.ModuleType('eggs'); other.boiled = 1; sys.modules['eggs'] = other\n";
+    let app = [("app.py", "import made, absent\nfrom made import a\nfrom eggs import boiled, fried\n")];
+    let mut before = told(&site.audit(&app));
+    before.sort();
+    assert_eq!(before, ["error missing-module absent", "error missing-module made", "error missing-name eggs"]);
+    fs::write(site.site_packages().join("made.pth"), line).unwrap();
+    assert_eq!(told(&site.audit(&app)), ["error missing-module absent"]);
 }
 
 #[test]

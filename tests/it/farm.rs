@@ -128,6 +128,18 @@ impl Farm {
         command.arg(self.python()).args(arguments).arg(fixture()).output().unwrap().stdout
     }
 
+    /// Exit code and report of an audit, with one distribution taken away or with all.
+    pub(crate) fn audit(&self, without: Option<&str>, arguments: &[&str]) -> (Option<i32>, Vec<u8>) {
+        self.link(without.map(|name| self.environment.distribution(name).unwrap()));
+        let mut command = self.context.command(&["audit", "-q", "--python"]);
+        let output = command.arg(self.python()).args(arguments).arg(fixture()).output().unwrap();
+        (output.status.code(), output.stdout)
+    }
+
+    pub(crate) fn at(&self, name: &str) -> PathBuf {
+        self.context.at(name)
+    }
+
     pub(crate) fn without(&self, name: &str) -> Removed {
         self.link(Some(self.environment.distribution(name).unwrap()));
         let report: Value = serde_json::from_slice(&self.tool("audit", &["--format", "json"])).unwrap();

@@ -69,6 +69,23 @@ fn assert_proved(proof: &Proof) {
 }
 
 #[test]
+fn a_lock_without_hashes_is_told_line_by_line() {
+    let context = TestContext::new();
+    let folder = context.fixture("rescued");
+    let unhashed = |folder: &Path| {
+        let output = context.command(&["audit", "-q", "--format", "json"]).arg(folder).output().unwrap();
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let found = report["findings"].as_array().unwrap().iter().filter(|finding| finding["code"] == "unhashed-lock");
+        found.map(|finding| finding["subject"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(unhashed(&folder), [""; 0]);
+    let lock = fs::read_to_string(folder.join("requirements.lock")).unwrap();
+    let hash = lock.lines().find(|line| line.contains("--hash")).unwrap();
+    fs::write(folder.join("requirements.lock"), lock.replacen(&format!(" \\\n{hash}"), "", 1)).unwrap();
+    assert_eq!(unhashed(&folder), ["bookkeeping==1.2.0"]);
+}
+
+#[test]
 fn a_shadowed_name_that_nothing_rescues_is_not_built() {
     let context = TestContext::new();
     audit_as_expected(&context, "shadowed");

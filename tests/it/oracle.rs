@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use fs_err as fs;
 use packproof::config::Entry;
 use packproof::environment::{Environment, find};
-use packproof::graph::{self, ImportKind, Lookup, Module, ModuleGraph, ModuleKind, Names, Roots, Target};
+use packproof::graph::{self, ImportKind, Lookup, Module, ModuleGraph, ModuleKind, Names, Roots, Target, Without};
 use packproof::hooks::Hooks;
 use packproof::names::ModuleName;
 use serde::Deserialize;
@@ -84,6 +84,7 @@ fn walk(version: &str, lock: &str) -> Walked {
         hidden_imports: tops.into_iter().collect(),
         smoke_imports: Vec::new(),
         smoke_scripts: Vec::new(),
+        without: Without::default(),
     };
     let mut graph = graph::build(&environment, &roots, &Hooks::load(&[]).unwrap(), None).unwrap();
     graph.ask(&environment, None);

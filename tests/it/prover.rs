@@ -148,6 +148,7 @@ impl Fixture {
                 python: self.path("venv/bin/python"),
                 expose: vec![self.path("venv"), base.clone()],
                 root: self.path("project"),
+                without: Vec::new(),
             }),
             application: vec![ApplicationFolder { environment: self.path("project"), artifact: "app".into() }],
             kept: None,

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use fs_err as fs;
-use packproof::audit::{self, Report};
+use packproof::audit::{self, Report, Scope};
 use packproof::config::{self, Entry};
 use packproof::environment::record::sha256;
 use packproof::environment::{Environment, find};
-use packproof::graph::{self, ModuleGraph, Roots};
+use packproof::graph::{self, ModuleGraph, Roots, Without};
 use packproof::hooks::Hooks;
+use packproof::layout::Trees;
 
 /// Whether names without source are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,17 +45,22 @@ impl Site {
     }
 
     pub(crate) fn with(self, name: &str, version: &str, metadata: &str, files: &[(&str, &str)]) -> Self {
+        Self::install(&self.site_packages(), name, version, metadata, files);
+        self
+    }
+
+    /// A distribution as an installer would leave it in `site`.
+    pub(crate) fn install(site: &Path, name: &str, version: &str, metadata: &str, files: &[(&str, &str)]) {
         let info = format!("{}-{version}.dist-info", name.replace('-', "_"));
         let mut record = String::new();
         for (path, text) in files {
-            Self::write(&self.site_packages().join(path), text);
+            Self::write(&site.join(path), text);
             writeln!(record, "{path},{},{}", sha256(text.as_bytes()), text.len()).unwrap();
         }
         writeln!(record, "{info}/METADATA,,\n{info}/RECORD,,").unwrap();
         let metadata = format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{metadata}\n");
-        Self::write(&self.site_packages().join(&info).join("METADATA"), &metadata);
-        Self::write(&self.site_packages().join(&info).join("RECORD"), &record);
-        self
+        Self::write(&site.join(&info).join("METADATA"), &metadata);
+        Self::write(&site.join(&info).join("RECORD"), &record);
     }
 
     pub(crate) fn audit_with(&self, files: &[(&str, &str)], hooks: &Hooks, config: &config::Audit) -> Report {
@@ -69,7 +75,7 @@ impl Site {
         config: &config::Audit,
     ) -> Report {
         let (environment, graph) = self.graph(asking, files, hooks);
-        audit::run(&environment, &graph, hooks, config, None, None)
+        audit::run(&environment, &graph, hooks, config, Scope::Application(None), &Trees::default(), None)
     }
 
     /// The application's files are written first; the first of them is its entry script.
@@ -85,6 +91,7 @@ impl Site {
             hidden_imports: Vec::new(),
             smoke_imports: Vec::new(),
             smoke_scripts: Vec::new(),
+            without: Without::default(),
         };
         let mut graph = graph::build(&environment, &roots, hooks, None).unwrap();
         if asking == Asking::Child {

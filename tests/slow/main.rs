@@ -11,6 +11,7 @@ mod bare;
 #[expect(dead_code, reason = "shared with the tests of every run, which use more of it")]
 mod context;
 #[path = "../it/farm.rs"]
+#[expect(dead_code, reason = "shared with the tests of every run, which use more of it")]
 mod farm;
 mod fresh_clone;
 mod interpreters;
@@ -32,12 +33,15 @@ const SWEEPS: &[&str] = &[
     "libraries",
     "kills",
     "numpy",
+    "without-1",
     "django",
     "fastapi",
+    "without-2",
     "celery",
     "nbconvert",
+    "without-3",
     "matplotlib",
-    "without",
+    "without-4",
     "sqlalchemy",
     "boto3",
     "opentelemetry",

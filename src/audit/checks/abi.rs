@@ -1,10 +1,10 @@
 //! `wrong-abi`: an extension module for another Python, platform or machine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use super::super::place::title;
+use super::super::place::{few, title};
 use super::super::{Context, Finding, Severity, Sink};
 use crate::environment::Distribution;
 use crate::graph::{Import, ModuleKind, Reach, Target};
@@ -12,6 +12,72 @@ use crate::graph::{Import, ModuleKind, Reach, Target};
 pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
     missing(context, sink);
     foreign_machine(context, sink);
+    if context.is_whole {
+        installed(context, sink);
+    }
+}
+
+/// Extension modules that no import of a whole environment has led to: nothing says who will import them. One finding for
+/// each distribution.
+fn installed(context: &Context<'_>, sink: &mut Sink) {
+    let facts = &context.environment.facts;
+    let own = machine(&facts.base_executable);
+    for dist in &context.environment.distributions {
+        let listed: BTreeSet<&str> = dist.files.iter().map(|entry| entry.path.as_str()).collect();
+        let mut broken: Vec<(PathBuf, &str)> = Vec::new();
+        for entry in dist.files.iter().filter(|entry| entry.path.ends_with(".so") || entry.path.ends_with(".pyd")) {
+            let file = dist.site.join(&entry.path);
+            let (start, end) = tagged(&entry.path);
+            if sink.foreign.contains(&file) || !is_tag(end) {
+                continue;
+            }
+            // A module of the same name that can be loaded, in Python or machine code.
+            let suffixes = facts.extension_suffixes.iter().chain(&facts.source_suffixes);
+            let has_another = suffixes
+                .clone()
+                .any(|suffix| *suffix != format!(".{end}") && listed.contains(&*format!("{start}{suffix}")));
+            let loads = facts.extension_suffixes.iter().any(|suffix| suffix[1..] == *end);
+            let why = match (loads, machine(&file)) {
+                (false, _) if has_another => continue,
+                (false, _) => "is for another Python or platform",
+                (true, found) if found.is_some() && found == own => continue,
+                (true, Some(_)) => "was built for another machine",
+                // What is missing, `record-mismatch` tells.
+                (true, None) if !file.is_file() => continue,
+                (true, None) => "is no ELF file",
+            };
+            broken.push((file, why));
+        }
+        if broken.is_empty() {
+            continue;
+        }
+        let evidence = few(broken.iter(), 3, |(file, why)| context.places.evidence(file, 0, *why));
+        sink.push(
+            super::super::FAR,
+            Finding {
+                code: "wrong-abi",
+                severity: Severity::Warning,
+                subject: dist.name.to_string(),
+                message: format!("{} has extension modules that this interpreter cannot load", title(dist)),
+                evidence,
+                cure: Some(format!("install {} for {}", dist.name, facts.python_name())),
+            },
+        );
+    }
+}
+
+/// `a/b` and `cpython-311-x86_64-linux-gnu.so` of `a/b.cpython-311-x86_64-linux-gnu.so`.
+fn tagged(path: &str) -> (&str, &str) {
+    let name = path.rfind('/').map_or(0, |slash| slash + 1);
+    match path[name..].find('.') {
+        Some(dot) => (&path[..name + dot], &path[name + dot + 1..]),
+        None => (path, ""),
+    }
+}
+
+/// Whether a file's name ends as extension modules' do. A library beside them has a version or nothing before its end.
+fn is_tag(end: &str) -> bool {
+    ["cpython-", "cp3", "pypy", "abi3."].iter().any(|start| end.starts_with(start))
 }
 
 /// A module that no finder has, while a file of its name with another tag lies in its place.
@@ -85,7 +151,7 @@ fn other_tags<'a>(context: &Context<'a>) -> BTreeMap<String, (&'a Distribution, 
             let Some((stem, tag)) = file.split_once('.') else { continue };
             let loads = context.environment.facts.extension_suffixes.iter().any(|suffix| suffix[1..] == *tag);
             // A library beside the modules has a version or nothing between its name and its end.
-            if loads || !(tag.starts_with("cpython-") || tag.starts_with("cp3") || tag.starts_with("pypy")) {
+            if loads || !is_tag(tag) {
                 continue;
             }
             let module =

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::super::{Context, Finding, Severity, Sink};
+use super::super::{Context, Evidence, FAR, Finding, Severity, Sink};
 use crate::graph::{DataFile, Origin, Reach};
 use crate::layout::Source;
 
@@ -20,6 +20,28 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
         }
     }
     left_behind(context, sink);
+    of_hooks(context, sink);
+}
+
+/// What a hook wants packed.
+fn of_hooks(context: &Context<'_>, sink: &mut Sink) {
+    let prefix = &context.environment.facts.prefix;
+    for hook in context.hooks.active(context.environment) {
+        for data in hook.data.iter().filter(|data| !prefix.join(data).exists()) {
+            let shown = data.display();
+            sink.push(
+                FAR,
+                Finding {
+                    code: "missing-data",
+                    severity: Severity::Warning,
+                    subject: shown.to_string(),
+                    message: format!("a hook for {} names the data `{shown}`, which is not there", hook.distribution),
+                    evidence: vec![Evidence { path: None, file: None, line: None, text: hook.reason.clone() }],
+                    cure: Some(format!("put it below the environment's prefix, `{}`", prefix.display())),
+                },
+            );
+        }
+    }
 }
 
 /// Data of the application's that no package of it holds, and that nothing includes.

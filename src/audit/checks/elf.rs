@@ -148,7 +148,7 @@ fn push(
         files.iter().take(NAMED).map(|(place, told)| evidence(context, native, place, told)).collect();
     if let Some(more) = files.len().checked_sub(NAMED).filter(|more| *more > 0) {
         let text = format!("and {more} more files");
-        shown.push(super::super::Evidence { file: None, line: None, text });
+        shown.push(super::super::Evidence { path: None, file: None, line: None, text });
     }
     sink.push(
         FAR,

@@ -36,6 +36,7 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
                         point.name
                     ),
                     evidence: vec![Evidence {
+                        path: None,
                         file: None,
                         line: None,
                         text: format!("{}, group `{}`: `{}`", title(dist), point.group, point.value),

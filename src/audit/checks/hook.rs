@@ -13,6 +13,7 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
                 subject: name.clone(),
                 message: format!("`{name}` is a PyInstaller hook, and is not used"),
                 evidence: vec![Evidence {
+                    path: None,
                     file: None,
                     line: None,
                     text: "whole distributions are packed, so that most of what such hooks do has no place here"
@@ -31,7 +32,12 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
                 severity: Severity::Info,
                 subject: name.clone(),
                 message: format!("the hook `{name}` matches no distribution that is installed"),
-                evidence: vec![Evidence { file: None, line: None, text: format!("it is for {}", hook.distribution) }],
+                evidence: vec![Evidence {
+                    path: None,
+                    file: None,
+                    line: None,
+                    text: format!("it is for {}", hook.distribution),
+                }],
                 cure: Some("remove it, or mend its `distribution` and `versions`".to_owned()),
             },
         );

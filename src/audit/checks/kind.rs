@@ -11,7 +11,7 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
             if module.kind == assertion.kind || module.probe.is_some() {
                 continue;
             }
-            let mut evidence = vec![Evidence { file: None, line: None, text: hook.reason.clone() }];
+            let mut evidence = vec![Evidence { path: None, file: None, line: None, text: hook.reason.clone() }];
             if let Some(file) = &module.file {
                 let text = format!("of {}", context.places.owner(&module.origin));
                 evidence.insert(0, context.places.evidence(file, 0, text));

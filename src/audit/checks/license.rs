@@ -70,7 +70,7 @@ fn evidence(component: &Component) -> Vec<Evidence> {
                 || "from the build machine".to_owned(),
                 |package| format!("from Debian's package {}", package.name),
             );
-            vec![Evidence { file: Some(place.clone()), line: None, text: from }]
+            vec![Evidence { path: None, file: Some(place.clone()), line: None, text: from }]
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::super::place::few;
 use super::super::{Context, Finding, Severity, Sink};
 use crate::graph::{Import, ModuleId, Target};
 
@@ -22,15 +23,8 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
         imports.sort_by_key(|import| (graph.distance(import.importer), import.importer, import.line));
         let top_level = !missing.contains('.');
         let severity = if top_level && moved.is_some() { Severity::Warning } else { Severity::Error };
-        let mut evidence: Vec<_> = imports
-            .iter()
-            .take(3)
-            .map(|import| context.places.import(import, format!("imports `{}`", import.module)))
-            .collect();
-        if imports.len() > 3 {
-            let text = format!("and {} more", imports.len() - 3);
-            evidence.push(super::super::Evidence { file: None, line: None, text });
-        }
+        let mut evidence =
+            few(imports.iter(), 3, |import| context.places.import(import, format!("imports `{}`", import.module)));
         if let (true, Some((id, line))) = (top_level, moved) {
             evidence.push(context.places.in_module(
                 id,
@@ -42,6 +36,9 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
             sink.explain(import);
         }
         let cure = match (missing.as_str(), top_level) {
+            (name, _) if graph.without().names(name) => {
+                format!("take `{name}` out of `[runner] exclude`, or do without it")
+            }
             ("", _) => "a relative import cannot leave its top-level package; use an absolute one".to_owned(),
             (name, true) => format!("install the distribution that has `{name}`, or add its folder to `[runner] path`"),
             (name, false) => {
@@ -51,6 +48,9 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
         };
         let message = match missing.as_str() {
             "" => "a relative import leaves its package".to_owned(),
+            name if graph.without().names(name) => {
+                format!("`{name}` is imported, and `[runner] exclude` leaves it out")
+            }
             name => format!("no module named `{name}`"),
         };
         let distance = imports.first().map_or(super::super::FAR, |import| graph.distance(import.importer));

@@ -39,7 +39,12 @@ pub(super) fn owner(context: &Context<'_>, native: &Native<'_>, place: &str) -> 
 }
 
 pub(super) fn evidence(context: &Context<'_>, native: &Native<'_>, place: &str, text: &str) -> Evidence {
-    Evidence { file: Some(place.to_owned()), line: None, text: format!("{text}, of {}", owner(context, native, place)) }
+    Evidence {
+        path: None,
+        file: Some(place.to_owned()),
+        line: None,
+        text: format!("{text}, of {}", owner(context, native, place)),
+    }
 }
 
 fn missing(context: &Context<'_>, native: &Native<'_>, sink: &mut Sink) {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::place::title;
+use super::super::place::{few, title};
 use super::super::{Context, Evidence, FAR, Finding, Severity, Sink};
 use super::native::owner;
 use crate::native::opened::Name;
@@ -27,15 +27,12 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
                 Name::Searched(name) => format!("searches for `{name}`"),
                 Name::Computed => "opens what it computes".to_owned(),
             };
-            let evidence = Evidence { file: Some(place.clone()), line: Some(call.line), text };
+            let evidence = Evidence { path: None, file: Some(place.clone()), line: Some(call.line), text };
             by_owner.entry(owner.clone()).or_default().push(evidence);
         }
     }
-    for (owner, mut evidence) in by_owner {
-        if let Some(more) = evidence.len().checked_sub(SHOWN).filter(|more| *more > 0) {
-            evidence.truncate(SHOWN);
-            evidence.push(Evidence { file: None, line: None, text: format!("and {more} more") });
-        }
+    for (owner, evidence) in by_owner {
+        let evidence = few(evidence.into_iter(), SHOWN, |one| one);
         sink.push(
             FAR,
             Finding {

@@ -1,27 +1,28 @@
 //! `distribution-overlap`: one path in two RECORDs, with different content.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use rustc_hash::FxHashMap;
 
-use super::super::place::title;
+use super::super::place::{few, title};
 use super::super::{Context, FAR, Finding, Severity, Sink};
 use crate::environment::{Distribution, RecordEntry};
 
 pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
-    let mut owners: FxHashMap<PathBuf, (&Distribution, &RecordEntry)> = FxHashMap::default();
+    let mut owners: FxHashMap<OsString, (&Distribution, &RecordEntry)> = FxHashMap::default();
     let mut clashes: BTreeMap<(&str, &str), Vec<Clash<'_>>> = BTreeMap::new();
     for dist in &context.environment.distributions {
         for entry in dist.files.iter().filter(|entry| counts(&entry.path)) {
-            match owners.entry(dist.site.join(&entry.path)) {
+            match owners.entry(dist.site.join(&entry.path).into_os_string()) {
                 std::collections::hash_map::Entry::Vacant(vacant) => {
                     vacant.insert((dist, entry));
                 }
                 std::collections::hash_map::Entry::Occupied(occupied) => {
                     let (first, its) = *occupied.get();
                     if its.hash != entry.hash && first.name != dist.name {
-                        let clash = Clash { file: occupied.key().clone(), first, its, second: dist, entry };
+                        let clash = Clash { file: occupied.key().into(), first, its, second: dist, entry };
                         clashes.entry((first.name.as_str(), dist.name.as_str())).or_default().push(clash);
                     }
                 }
@@ -30,15 +31,9 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
     }
     for clashes in clashes.into_values() {
         let Some(Clash { first, second, .. }) = clashes.first() else { continue };
-        let mut evidence: Vec<_> = clashes
-            .iter()
-            .take(3)
-            .map(|clash| context.places.evidence(&clash.file, 0, format!("on the disk: {}", clash.on_disk())))
-            .collect();
-        if clashes.len() > 3 {
-            let text = format!("and {} more", clashes.len() - 3);
-            evidence.push(super::super::Evidence { file: None, line: None, text });
-        }
+        let evidence = few(clashes.iter(), 3, |clash| {
+            context.places.evidence(&clash.file, 0, format!("on the disk: {}", clash.on_disk()))
+        });
         sink.push(
             FAR,
             Finding {

@@ -1,20 +1,24 @@
 //! `record-mismatch`: a file of a reached distribution is missing, or not what its RECORD says.
 
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::super::place::title;
+use super::super::place::{few, title};
 use super::super::{Context, FAR, Finding, Severity, Sink};
 use crate::cache::stamped::Stamped;
 use crate::environment::Distribution;
 use crate::environment::record::{self, Mismatch};
 
 pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
-    let reached: FxHashMap<&Path, Option<[u8; 32]>> =
-        context.graph.modules().filter_map(|(_, module)| Some((module.file.as_deref()?, module.digest))).collect();
+    let reached: FxHashMap<&OsStr, Option<[u8; 32]>> = context
+        .graph
+        .modules()
+        .filter_map(|(_, module)| Some((module.file.as_deref()?.as_os_str(), module.digest)))
+        .collect();
     let prefix = context.environment.facts.prefix.as_os_str().as_encoded_bytes();
     let kept = Stamped::open(context.cache, "sha256", &[prefix]);
     let overlaps = listed_twice(context);
@@ -24,17 +28,17 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
         .iter()
         .filter(|dist| dist.editable.is_none())
         .flat_map(|dist| dist.files.iter().filter_map(move |entry| Some((dist, entry, record::file(dist, entry)?))))
-        .filter(|(_, _, file)| !overlaps.contains(file))
+        .filter(|(_, _, file)| !overlaps.contains(file.as_os_str()))
         .collect();
     // All sizes are looked at; what is hashed is what the application imports.
     let wrong: Vec<(&Distribution, PathBuf, Mismatch)> = files
         .into_par_iter()
         .filter_map(|(dist, entry, file)| {
             let digest = || {
-                let read = reached.get(file.as_path()).filter(|_| is_code(&entry.path))?;
+                let read = reached.get(file.as_os_str()).filter(|_| is_code(&entry.path))?;
                 read.or_else(|| kept.get_or(&file, || record::digest_of(&file)).ok())
             };
-            Some((dist, record::compare(&file, entry, digest)?, file))
+            Some((dist, record::compare(&file, context.size(&file), entry, digest)?, file))
                 .map(|(dist, mismatch, file)| (dist, file, mismatch))
         })
         .collect();
@@ -47,21 +51,13 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
         let code = |file: &Path| is_code(&file.display().to_string());
         wrong.sort_by_key(|(file, mismatch)| (!code(file), *mismatch, file.clone()));
         let severity = if wrong.iter().any(|(file, _)| code(file)) { Severity::Warning } else { Severity::Info };
-        let mut evidence: Vec<_> = wrong
-            .iter()
-            .take(3)
-            .map(|(file, mismatch)| {
-                let text = match mismatch {
-                    Mismatch::Missing => "is missing",
-                    Mismatch::Changed => "is not what was installed",
-                };
-                context.places.evidence(file, 0, text)
-            })
-            .collect();
-        if wrong.len() > 3 {
-            let text = format!("and {} more", wrong.len() - 3);
-            evidence.push(super::super::Evidence { file: None, line: None, text });
-        }
+        let evidence = few(wrong.iter(), 3, |(file, mismatch)| {
+            let text = match mismatch {
+                Mismatch::Missing => "is missing",
+                Mismatch::Changed => "is not what was installed",
+            };
+            context.places.evidence(file, 0, text)
+        });
         sink.push(
             FAR,
             Finding {
@@ -83,11 +79,11 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
 type Wrong<'a> = (&'a Distribution, Vec<(PathBuf, Mismatch)>);
 
 /// Which of two distributions a file belongs to is `distribution-overlap`'s to tell.
-fn listed_twice(context: &Context<'_>) -> FxHashSet<PathBuf> {
+fn listed_twice(context: &Context<'_>) -> FxHashSet<OsString> {
     let mut seen = FxHashSet::default();
     let mut twice = FxHashSet::default();
     for dist in &context.environment.distributions {
-        for file in dist.files.iter().filter_map(|entry| record::file(dist, entry)) {
+        for file in dist.files.iter().filter_map(|entry| Some(record::file(dist, entry)?.into_os_string())) {
             if !seen.insert(file.clone()) {
                 twice.insert(file);
             }

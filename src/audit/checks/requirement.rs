@@ -32,6 +32,7 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
             .iter()
             .take(3)
             .map(|(dist, requirement)| Evidence {
+                path: None,
                 file: None,
                 line: None,
                 text: format!("{} requires `{requirement}`", title(dist)),

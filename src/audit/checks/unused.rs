@@ -48,7 +48,12 @@ pub(in crate::audit) fn check(context: &Context<'_>, declared: &[String], sink: 
                 severity: Severity::Info,
                 subject: name.to_string(),
                 message: format!("{} is declared, and no import that is reached needs it", title(dist)),
-                evidence: vec![Evidence { file: None, line: None, text: format!("declared by {declarer}") }],
+                evidence: vec![Evidence {
+                    path: None,
+                    file: None,
+                    line: None,
+                    text: format!("declared by {declarer}"),
+                }],
                 cure: Some(
                     "remove it, or name what is imported in a way that cannot be seen in `[runner] hidden-imports`"
                         .to_owned(),

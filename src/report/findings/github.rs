@@ -4,10 +4,10 @@
 
 use std::fmt::Write as _;
 
-use super::{annotated, whole};
+use super::{Own, whole};
 use crate::audit::{Report, Severity};
 
-pub fn github(report: &Report) -> String {
+pub fn github(report: &Report, own: &Own) -> String {
     let mut out = String::new();
     for finding in &report.findings {
         let command = match finding.severity {
@@ -15,13 +15,14 @@ pub fn github(report: &Report) -> String {
             Severity::Warning => "warning",
             Severity::Info => "notice",
         };
-        let (file, line) = annotated(finding);
-        let line = line.map(|line| format!(",line={line}")).unwrap_or_default();
+        let place = own.place(finding).map(|(file, line)| {
+            format!("file={}{},", property(&file), line.map(|line| format!(",line={line}")).unwrap_or_default())
+        });
         // Writing to a string does not fail.
         let _ = writeln!(
             out,
-            "::{command} file={}{line},title={}::{}",
-            property(file),
+            "::{command} {}title={}::{}",
+            place.unwrap_or_default(),
             property(finding.code),
             escaped(&whole(finding))
         );

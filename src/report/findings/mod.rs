@@ -1,6 +1,7 @@
 //! [`Report`] → text, JSON, SARIF, and GitHub's workflow commands.
 
 mod github;
+mod place;
 mod sarif;
 
 use std::fmt::Write;
@@ -8,6 +9,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 pub use github::github;
+pub use place::Own;
 pub use sarif::sarif;
 
 use crate::audit::gate::{SCHEMA, Verdict};
@@ -54,17 +56,6 @@ pub fn since_baseline(verdict: &Verdict) -> String {
         line(&mut out, &format!("gone since the baseline: [{code}] {subject}: {message}"));
     }
     out
-}
-
-/// The place that a finding is shown at where only one can be: the first with a line, else the first, else the
-/// configuration, to which everything belongs that no file shows.
-fn annotated(finding: &Finding) -> (&str, Option<u32>) {
-    const CONFIGURATION: &str = "packproof.toml";
-    let places = || finding.evidence.iter().filter_map(|evidence| Some((evidence.file.as_deref()?, evidence.line)));
-    let (file, line) =
-        places().find(|(_, line)| line.is_some()).or_else(|| places().next()).unwrap_or((CONFIGURATION, None));
-    // `[smoke] imports`, `a hook for …`
-    if line.is_none() && file.contains(' ') { (CONFIGURATION, None) } else { (file, line) }
 }
 
 /// Message, evidence and cure, a line each.
@@ -140,6 +131,7 @@ mod tests {
             message: "no module named `eggs`".to_owned(),
             evidence: vec![Evidence {
                 file: Some("a.py".to_owned()),
+                path: Some("/repo/src/a b.py".into()),
                 line: Some(3),
                 text: "imports `eggs`".to_owned(),
             }],
@@ -175,21 +167,32 @@ mod tests {
         assert_eq!(value["findings"][0]["severity"], "error");
         assert_eq!(value["findings"][0]["evidence"][0]["line"], 3);
     }
+
+    fn own() -> Own {
+        Own { folder: "/repo".into(), configuration: Some("/repo/packproof.toml".into()) }
+    }
+
     #[test]
     fn annotations_for_a_pull_request() {
         let mut odd = finding(Severity::Info);
-        odd.evidence[0] = Evidence { file: Some("[smoke] imports".to_owned()), line: None, text: "100 %".to_owned() };
-        let report = Report { findings: vec![finding(Severity::Error), odd], ..Report::default() };
-        insta::assert_snapshot!(github(&report), @r"
-        ::error file=a.py,line=3,title=missing-module::no module named `eggs`%0Aa.py:3: imports `eggs`%0Ahelp: install it
+        odd.evidence[0] =
+            Evidence { file: Some("[smoke] imports".to_owned()), path: None, line: None, text: "100 %".to_owned() };
+        let report = Report { findings: vec![finding(Severity::Error), odd.clone()], ..Report::default() };
+        insta::assert_snapshot!(github(&report, &own()), @r"
+        ::error file=src/a b.py,line=3,title=missing-module::no module named `eggs`%0Aa.py:3: imports `eggs`%0Ahelp: install it
         ::notice file=packproof.toml,title=missing-module::no module named `eggs`%0A[smoke] imports: 100 %25%0Ahelp: install it
         ");
+        let nowhere = Own { configuration: None, ..own() };
+        let report = Report { findings: vec![odd], ..Report::default() };
+        assert!(github(&report, &nowhere).starts_with("::notice title=missing-module::no module"));
+        let value: serde_json::Value = serde_json::from_str(&sarif(&report, &nowhere)).unwrap();
+        assert_eq!(value["runs"][0]["results"][0]["locations"], serde_json::json!([]));
     }
 
     #[test]
     fn sarif_has_what_code_scanning_asks_for() {
         let report = Report { findings: vec![finding(Severity::Error)], ..Report::default() };
-        let value: serde_json::Value = serde_json::from_str(&sarif(&report)).unwrap();
+        let value: serde_json::Value = serde_json::from_str(&sarif(&report, &own())).unwrap();
         let run = &value["runs"][0];
         assert_eq!(
             (&value["version"], &run["tool"]["driver"]["rules"][0]["id"]),
@@ -198,7 +201,7 @@ mod tests {
         let result = &run["results"][0];
         assert_eq!((&result["level"], &result["ruleId"]), (&"error".into(), &"missing-module".into()));
         let place = &result["locations"][0]["physicalLocation"];
-        assert_eq!(place["artifactLocation"]["uri"], "a.py");
+        assert_eq!(place["artifactLocation"]["uri"], "src/a%20b.py");
         assert_eq!(place["region"]["startLine"], 3);
         assert_eq!(result["partialFingerprints"]["codeAndSubject/v1"], "missing-module:eggs");
     }

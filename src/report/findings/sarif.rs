@@ -7,17 +7,17 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::{annotated, whole};
+use super::{Own, whole};
 use crate::audit::{CODES, Finding, Report, Severity};
 
-pub fn sarif(report: &Report) -> String {
+pub fn sarif(report: &Report, own: &Own) -> String {
     let found: BTreeSet<&str> = report.findings.iter().map(|finding| finding.code).collect();
     let rules: Vec<Value> = CODES
         .iter()
         .filter(|(code, _)| found.contains(code))
         .map(|(code, page)| json!({ "id": code, "help": { "text": page, "markdown": page } }))
         .collect();
-    let results: Vec<Value> = report.findings.iter().map(result).collect();
+    let results: Vec<Value> = report.findings.iter().map(|finding| result(finding, own)).collect();
     let document = json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -30,22 +30,24 @@ pub fn sarif(report: &Report) -> String {
     serde_json::to_string_pretty(&document).unwrap_or_default()
 }
 
-fn result(finding: &Finding) -> Value {
+fn result(finding: &Finding, own: &Own) -> Value {
     let level = match finding.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
         Severity::Info => "note",
     };
-    let (file, line) = annotated(finding);
-    let mut place = json!({ "artifactLocation": { "uri": escaped(file) } });
-    if let Some(line) = line {
-        place["region"] = json!({ "startLine": line });
-    }
+    let places = own.place(finding).into_iter().map(|(file, line)| {
+        let mut place = json!({ "artifactLocation": { "uri": escaped(&file) } });
+        if let Some(line) = line {
+            place["region"] = json!({ "startLine": line });
+        }
+        json!({ "physicalLocation": place })
+    });
     json!({
         "ruleId": finding.code,
         "level": level,
         "message": { "text": whole(finding) },
-        "locations": [{ "physicalLocation": place }],
+        "locations": places.collect::<Vec<_>>(),
         // The same finding on another line is the same finding.
         "partialFingerprints": { "codeAndSubject/v1": format!("{}:{}", finding.code, finding.subject) },
     })

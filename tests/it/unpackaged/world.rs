@@ -201,7 +201,7 @@ fn enter(project: &mut Project, form: Form, root: &Path) {
     };
     project.graph = packproof::graph::build(
         &project.environment,
-        &packproof::graph::Roots::of(&project.config),
+        &packproof::graph::Roots::of(&project.config, &project.environment).unwrap(),
         &project.hooks,
         None,
     )
