@@ -19,6 +19,7 @@ import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FIXTURE = REPOSITORY / "fixtures" / "agent-runner"
@@ -76,7 +77,7 @@ class Bench:
     # Builds
 
     def packproof(self, command, *arguments):
-        return run([PACKPROOF, command, "--quiet", *arguments], {"PACKPROOF_TOOL_CACHE": self.cache})
+        return measure([PACKPROOF, command, "--quiet", *arguments], {"PACKPROOF_TOOL_CACHE": self.cache})
 
     def build(self, level="fast", cold=True, name="agent-runner"):
         if cold:
@@ -96,7 +97,7 @@ class Bench:
         command = [self.python, "-m", "PyInstaller", "--onefile", "--noconfirm", "--log-level", "ERROR"]
         command += ["--name", name, "--workpath", folder / "work", "--specpath", folder]
         command += ["--distpath", self.out / "frozen", *hidden, script]
-        return run(command, {"PYTHONPATH": self.pyinstaller_home, "PYINSTALLER_CONFIG_DIR": folder / "config"})
+        return measure(command, {"PYTHONPATH": self.pyinstaller_home, "PYINSTALLER_CONFIG_DIR": folder / "config"})
 
     def build_rows(self):
         say("builds")
@@ -110,14 +111,19 @@ class Bench:
         small = self.build("small", name="small")
         say("proof")
         proof = self.packproof("verify", self.artifact, FIXTURE)
-        ours, theirs = statistics.median(cold), statistics.median(frozen)
-        return [
+        ours, unchanged, theirs = median_seconds(cold), median_seconds(warm), median_seconds(frozen)
+        rows = [
             row("build, graph to file, nothing cached", "", seconds(ours), seconds(theirs), ratio(ours, theirs)),
-            row("… `--compression balanced`", "", seconds(balanced), "", ratio(balanced, theirs)),
-            row("… `--compression small`", "", seconds(small), "", ratio(small, theirs)),
-            row("build, nothing changed", "", seconds(statistics.median(warm)), "", ""),
-            row("proof", "", seconds(proof), "none", ""),
+            row("… `--compression balanced`", "", seconds(balanced.seconds), "", ratio(balanced.seconds, theirs)),
+            row("… `--compression small`", "", seconds(small.seconds), "", ratio(small.seconds, theirs)),
+            row("build, nothing changed", "", seconds(unchanged), "", ""),
+            row("proof", "", seconds(proof.seconds), "none", ""),
         ]
+        peak = max(it.mebibytes for it in frozen)
+        for level, builds in [("fast", cold), ("balanced", [balanced]), ("small", [small])]:
+            most = max(it.mebibytes for it in builds)
+            rows.append(row(f"memory of such a build, `{level}`", "", f"{most:.0f} MiB", f"{peak:.0f} MiB", ratio(most, peak)))
+        return rows
 
     def size_rows(self):
         theirs = self.frozen.stat().st_size
@@ -208,14 +214,34 @@ def clean(variables, home=None):
     return environment
 
 
-def run(command, variables):
-    """Seconds that the whole process took. An installer may need the caller's own settings."""
-    begun = time.monotonic()
-    done = subprocess.run(command, env={**os.environ, **clean(variables)}, capture_output=True, text=True)
-    took = time.monotonic() - begun
-    if done.returncode != 0:
-        raise SystemExit(f"{' '.join(map(str, command))}: exit {done.returncode}\n{done.stderr}")
+class Took(NamedTuple):
+    seconds: float
+    # Of the process, or of the largest of those that it has waited for.
+    mebibytes: float
+
+
+def measure(command, variables):
+    """What the whole process took. An installer may need the caller's own settings."""
+    with tempfile.TemporaryFile() as errors:
+        begun = time.monotonic()
+        environment = {**os.environ, **clean(variables)}
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=errors)
+        _, status, usage = os.wait4(process.pid, 0)
+        took = Took(time.monotonic() - begun, usage.ru_maxrss / 1024)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != 0:
+            errors.seek(0)
+            said = errors.read().decode(errors="replace")
+            raise SystemExit(f"{' '.join(map(str, command))}: exit {process.returncode}\n{said}")
     return took
+
+
+def run(command, variables):
+    return measure(command, variables).seconds
+
+
+def median_seconds(took):
+    return statistics.median(it.seconds for it in took)
 
 
 def wait_for(condition):

@@ -202,7 +202,7 @@ pub fn run(
     checks::inventory::check(&context, &mut sink);
     checks::source::check(&context, &mut sink);
     checks::note::check(&context, &mut sink);
-    checks::undeclared::check(&context, &config.declared, &mut sink);
+    checks::undeclared::check(&context, &config.declared, &config.optional, &mut sink);
     checks::unused::check(&context, &config.declared, &mut sink);
     checks::record::check(&context, &mut sink);
     checks::editable::check(&context, &mut sink);

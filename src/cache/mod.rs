@@ -1,11 +1,13 @@
-//! Where the tool keeps what it need not do again: environments made from a lock, bytecode, blocks, and what was read
-//! out of files ([`stamped`]).
+//! Where the tool keeps what it need not do again: environments made from a lock ([`slot`]), bytecode, blocks, and what was
+//! read out of files ([`stamped`]). What nobody wants for long goes again.
 
+pub mod slot;
 pub mod stamped;
 
 use std::env;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// `PACKPROOF_TOOL_CACHE`, else `$XDG_CACHE_HOME/packproof-tool`, else `~/.cache/packproof-tool`; nothing where there
 /// is no home. Apart from the artifacts' own cache (`packproof`), which their launchers clean.
@@ -26,7 +28,24 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes the files in `folder` that were not written for longest, down to `most` bytes.
+/// What a file holds, which counts as used now.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let bytes = fs_err::read(path)?;
+    // Where that cannot be noted, it goes earlier.
+    drop(fs_err::File::open(path).and_then(|file| file.set_modified(SystemTime::now())));
+    Ok(bytes)
+}
+
+/// As [`write`], and the file's folder is kept below `most` bytes.
+pub fn keep(path: &Path, bytes: &[u8], most: u64) -> io::Result<()> {
+    write(path, bytes)?;
+    if let Some(folder) = path.parent() {
+        prune(folder, most);
+    }
+    Ok(())
+}
+
+/// Removes the files in `folder` that were neither written nor [`read`] for longest, down to `most` bytes.
 pub fn prune(folder: &Path, most: u64) {
     let Ok(entries) = fs_err::read_dir(folder) else { return };
     let mut files: Vec<_> = entries

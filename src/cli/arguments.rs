@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::audit::gate::Deny;
 use crate::config::{Allowance, Overrides};
 use crate::names::ModuleName;
+use crate::verify::Limits;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().effects(Effects::BOLD))
@@ -143,6 +144,17 @@ pub(crate) struct ProofOptions {
     #[arg(long)]
     pub(crate) require_isolation: bool,
 
+    /// Give every import, script and start N times as long, on a machine that is slow
+    #[arg(
+        long,
+        value_name = "N",
+        env = "PACKPROOF_TIMEOUT_MULTIPLIER",
+        hide_env_values = true,
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u32).range(1..=1000)
+    )]
+    pub(crate) timeout_multiplier: u32,
+
     /// Write the proof as JUnit XML too
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
@@ -150,6 +162,13 @@ pub(crate) struct ProofOptions {
     /// Append the proof as Markdown, e.g. to `$GITHUB_STEP_SUMMARY`
     #[arg(long, value_name = "FILE")]
     pub(crate) summary: Option<PathBuf>,
+}
+
+impl ProofOptions {
+    pub(crate) fn limits(&self) -> Limits {
+        let limits = Limits { require_isolation: self.require_isolation, ..Limits::default() };
+        limits.times(self.timeout_multiplier)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

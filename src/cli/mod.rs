@@ -37,6 +37,7 @@ pub fn main() -> ExitCode {
     };
     progress.clear();
     match result {
+        Ok(_) if printer.is_cut_off() => ExitCode::from(2),
         Ok(Outcome::Good) => ExitCode::SUCCESS,
         Ok(Outcome::Bad) => ExitCode::from(1),
         Err(error) => {

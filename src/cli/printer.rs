@@ -1,8 +1,12 @@
 //! The one place that writes to the terminal: data to standard output, everything else to standard error.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use owo_colors::OwoColorize as _;
+
+/// Set where what was asked for could not be given whole.
+static CUT_OFF: AtomicBool = AtomicBool::new(false);
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Printer {
@@ -15,10 +19,21 @@ impl Printer {
     }
 
     /// What was asked for. A reader that has gone away is no error of ours.
-    #[expect(clippy::unused_self, reason = "whoever prints does it through a printer")]
     pub(crate) fn data(self, text: &str) {
         let mut out = anstream::stdout().lock();
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        if let Err(error) = written
+            && error.kind() != ErrorKind::BrokenPipe
+        {
+            CUT_OFF.store(true, Ordering::Relaxed);
+            self.error(&anyhow::Error::new(error).context("cannot write to standard output"));
+        }
+    }
+
+    /// Whether [`Self::data`] failed, and said so.
+    #[expect(clippy::unused_self, reason = "whoever prints does it through a printer")]
+    pub(super) fn is_cut_off(self) -> bool {
+        CUT_OFF.load(Ordering::Relaxed)
     }
 
     /// What helps a person to follow; silent with `--quiet`.

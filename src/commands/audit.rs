@@ -19,7 +19,7 @@ use super::Outcome;
 
 pub(crate) fn run(arguments: &cli::Audit, printer: Printer, progress: &dyn Progress) -> anyhow::Result<Outcome> {
     let baseline = arguments.baseline.as_deref().map(Baseline::read).transpose()?;
-    let Looked { mut report, own, sites } = match (&arguments.wheels, &arguments.platform) {
+    let Looked { mut report, own, sites, blind } = match (&arguments.wheels, &arguments.platform) {
         (Some(folder), Some(platform)) => {
             Looked::at(pipeline::audit_wheels(folder, platform, &arguments.selection.options.allow, progress)?)
         }
@@ -40,6 +40,9 @@ pub(crate) fn run(arguments: &cli::Audit, printer: Printer, progress: &dyn Progr
         AuditFormat::Sarif => printer.data(&(findings::sarif(&report, &own) + "\n")),
         AuditFormat::Github => printer.data(&findings::github(&report, &own)),
     }
+    if let Some(error) = blind {
+        return Err(anyhow::Error::new(error).context("native code and licences were not audited"));
+    }
     Ok(Outcome::good_if(verdict.passes))
 }
 
@@ -49,12 +52,14 @@ struct Looked {
     own: Own,
     /// Where the application finds modules when it runs, and what there is for it.
     sites: String,
+    /// Why the artifact could not be laid out, so that nothing was said of what would lie in it.
+    blind: Option<pipeline::Error>,
 }
 
 impl Looked {
     /// Nothing that is a project's.
     fn at(report: Report) -> Self {
-        Self { report, own: Own::of(None), sites: String::new() }
+        Self { report, own: Own::of(None), sites: String::new(), blind: None }
     }
 }
 
@@ -68,13 +73,10 @@ fn look(arguments: &cli::Audit, printer: Printer, progress: &dyn Progress) -> an
                 project.ask();
             }
             let plan = project.plan();
-            if let Err(error) = &plan {
-                printer.say(&format!("note: native code is not audited: {error}\n"));
-            }
             let report = project.audit(plan.as_ref().ok());
             let view = View::of(&project.config.runner.name, &project.environment, &project.graph);
             let sites = if arguments.all { view.dynamic_of_the_application() } else { String::new() };
-            Ok(Looked { report, own: Own::of(Some(&project.config.root)), sites })
+            Ok(Looked { report, own: Own::of(Some(&project.config.root)), sites, blind: plan.err() })
         }
         (Err(pipeline::Error::Config(config::Error::NoEntry { .. })), Some(python)) => {
             let python = std::path::absolute(python).with_context(|| format!("no `{}`", python.display()))?;

@@ -43,15 +43,12 @@ pub(crate) fn run(arguments: &cli::Build, printer: Printer, progress: &dyn Progr
     } else {
         let tool = std::env::current_exe().context("cannot find packproof's own executable")?;
         let mut wanted = pipeline::proof_plan(&project, &plan.planned, &staging.artifact, &tool);
-        wanted.limits.require_isolation = arguments.proof.require_isolation;
+        wanted.limits = arguments.proof.limits();
         // Before anything is packed, as the artifact carries it.
         let unpackaged = project.times.take("unpackaged", || verify::expect(&wanted, progress))?;
         spec.stored = Record::of(&wanted, &unpackaged.expected)?.entries()?;
         Some((wanted, unpackaged))
     };
-    if let (Some(file), Some(sbom)) = (&arguments.sbom, &spec.sbom) {
-        fs::write(file, sbom)?;
-    }
     let mut packed = pack::pack(&plan.planned.layout, &spec, &staging.artifact, progress)?;
     project.times.extend(packed.times.drain(..));
 
@@ -61,10 +58,13 @@ pub(crate) fn run(arguments: &cli::Build, printer: Printer, progress: &dyn Progr
             Some(project.times.take("proof", || verify::prove_against(wanted, unpackaged, progress))?)
         }
     };
+    packed.path = staging.settle(&output, proof.as_ref())?;
+    if let (Some(file), Some(sbom)) = (&arguments.sbom, &spec.sbom) {
+        fs::write(file, sbom)?;
+    }
     if let Some(proof) = &proof {
         super::verify::tell(proof, &arguments.proof)?;
     }
-    packed.path = staging.settle(&output, proof.as_ref())?;
     printer.say(&build::summary(&build::Built {
         project: &project,
         plan: &plan,
@@ -134,15 +134,19 @@ impl Staging {
     fn settle(self, output: &Path, proof: Option<&Proof>) -> anyhow::Result<PathBuf> {
         let failed = proof.is_some_and(|proof| !proof.is_proved());
         let place = if failed { unproved(output) } else { output.to_owned() };
-        let proof_path = Proof::path_for(&place);
-        // The earlier proof is about other bytes.
-        match fs::remove_file(&proof_path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-            Ok(()) | Err(_) => {}
+        let (aside, proof_path) = (Proof::path_for(&self.artifact), Proof::path_for(&place));
+        if let Some(proof) = proof {
+            proof.write(&aside)?;
         }
         fs::rename(&self.artifact, &place)?;
-        if let Some(proof) = proof {
-            proof.write(&proof_path)?;
+        // Until now the earlier artifact had its proof. It is about other bytes, and says so by their digest.
+        let replaced = match proof {
+            Some(_) => fs::rename(&aside, &proof_path),
+            None => fs::remove_file(&proof_path),
+        };
+        match replaced {
+            Err(error) if proof.is_some() || error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            Ok(()) | Err(_) => {}
         }
         if !failed {
             for stale in [unproved(output), Proof::path_for(&unproved(output))] {

@@ -1,7 +1,7 @@
 //! `packproof licenses`
 
 use crate::cli::{self, Format, Printer};
-use crate::licenses::Verdict;
+use crate::licenses::{Component, Verdict};
 use crate::pipeline::Project;
 use crate::progress::Progress;
 use crate::report::licenses;
@@ -16,5 +16,10 @@ pub(crate) fn run(arguments: &cli::Licenses, printer: Printer, progress: &dyn Pr
         Format::Text => printer.data(&licenses::text(&inventory)),
         Format::Json => printer.data(&(licenses::json(&inventory) + "\n")),
     }
-    Ok(Outcome::good_if(inventory.components.iter().all(|component| component.verdict != Verdict::Denied)))
+    let is_taken = |component: &Component| match component.verdict {
+        Verdict::Taken => true,
+        Verdict::Unknown => !inventory.restricted,
+        Verdict::Denied => false,
+    };
+    Ok(Outcome::good_if(inventory.components.iter().all(is_taken)))
 }

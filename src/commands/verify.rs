@@ -27,18 +27,20 @@ pub(crate) fn run(arguments: &cli::Verify, printer: Printer, progress: &dyn Prog
         project.ask();
         let plan = project.plan()?;
         let mut wanted = pipeline::proof_plan(&project, &plan.planned, &artifact, &tool);
-        wanted.limits.require_isolation = arguments.proving.require_isolation;
+        wanted.limits = arguments.proving.limits();
         verify::prove(&wanted, progress)?
     } else {
         let record = verify::Record::of_artifact(&artifact)?;
-        let limits = verify::Limits { require_isolation: arguments.proving.require_isolation, ..Default::default() };
-        verify::prove_alone(&record, &artifact, &tool, limits, progress)?
+        verify::prove_alone(&record, &artifact, &tool, arguments.proving.limits(), progress)?
     };
-    let path = Proof::path_for(&artifact);
-    proof.write(&path)?;
-    tell(&proof, &arguments.proving)?;
     printer.result(&report::proof::render(&proof));
-    printer.data(&format!("{}\n", path.display()));
+    let path = Proof::path_for(&artifact);
+    match proof.write(&path) {
+        Ok(()) => printer.data(&format!("{}\n", path.display())),
+        // An artifact that is installed belongs to somebody else, as a rule; the verdict is the same.
+        Err(error) => printer.result(&format!("the proof was not written to `{}`: {error}\n", path.display())),
+    }
+    tell(&proof, &arguments.proving)?;
     Ok(Outcome::good_if(proof.is_proved()))
 }
 

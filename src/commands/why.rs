@@ -11,7 +11,9 @@ use super::Outcome;
 pub(crate) fn run(arguments: &cli::Why, printer: Printer, progress: &dyn Progress) -> anyhow::Result<Outcome> {
     let project = Project::open_graph(&arguments.target, &arguments.options.overrides(), progress)?;
     let asker = Asker::of(&project.environment, &project.graph).with_crates(&project.crates);
-    let why = if arguments.name.contains(".so") {
+    // `libfoo.so`, `libfoo.so.1`; and no `sympy.solvers`.
+    let is_library = arguments.name.ends_with(".so") || arguments.name.contains(".so.");
+    let why = if is_library {
         let opened = pipeline::opened(&project.graph, &project.environment, &project.hooks);
         asker.library(&arguments.name, &Needed::read(&asker.native_files()).with_opened(&opened))
     } else {

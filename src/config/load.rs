@@ -7,12 +7,13 @@ use fs_err as fs;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::beside::Declared;
 use super::{
-    Allowance, Audit, Config, Crate, Entry, EnvironmentSource, Error, Exclude, Licenses, Lock, Overrides, Patterns,
-    Runner, Smoke, SmokeImport, Startup, raw,
+    Allowance, Audit, Config, Crate, Entry, Error, Exclude, Licenses, Overrides, Patterns, Runner, Smoke, SmokeImport,
+    Startup, raw,
 };
-use crate::environment::find;
-use crate::names::{DistName, ModuleName};
+use crate::format::is_name;
+use crate::names::ModuleName;
 use crate::native::GlibcVersion;
 
 impl Config {
@@ -28,24 +29,6 @@ impl Config {
         let raw = file.parse()?;
         Resolver { root: &root, file: &file }.resolve(raw, script, overrides)
     }
-}
-
-/// What the project says that it needs. A pyproject.toml that cannot be read is its own tools' business.
-fn declared(root: &Path) -> Vec<String> {
-    #[derive(Deserialize)]
-    struct Pyproject {
-        project: Option<Project>,
-    }
-    #[derive(Deserialize)]
-    struct Project {
-        #[serde(default)]
-        dependencies: Vec<String>,
-    }
-    let text = fs::read_to_string(root.join("pyproject.toml")).unwrap_or_default();
-    toml::from_str::<Pyproject>(&text)
-        .ok()
-        .and_then(|pyproject| pyproject.project)
-        .map_or_else(Vec::new, |project| project.dependencies)
 }
 
 /// A configuration file's text, and where it came from.
@@ -100,7 +83,7 @@ impl File {
 }
 
 pub(super) struct Resolver<'a> {
-    root: &'a Path,
+    pub(super) root: &'a Path,
     pub(super) file: &'a File,
 }
 
@@ -173,14 +156,9 @@ impl Resolver<'_> {
     }
 
     fn name(&self, runner: &raw::Runner, entry: &Entry, overrides: &Overrides) -> Result<String, Error> {
-        let check = |name: &str| {
-            let fits = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'+'))
-                && name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
-                && name.len() <= 100;
-            fits.then(|| name.to_owned())
-        };
-        let rule =
-            "a name is made of at most 100 letters, digits, `-`, `_`, `.` and `+`, and begins with a letter or digit";
+        let check = |name: &str| is_name(name).then(|| name.to_owned());
+        let rule = "a name is made of at most 100 letters, digits, `-`, `_`, `.` and `+`, and does not begin with `-` or `.`; \
+                    `-o` or `[runner] name` gives one";
         if let Some(output) = overrides.output.as_ref().filter(|_| runner.name.is_none()) {
             let name = output.file_name().unwrap_or_default().to_string_lossy();
             return check(&name).ok_or_else(|| Error::Name { name: name.into_owned(), rule });
@@ -194,67 +172,6 @@ impl Resolver<'_> {
             Entry::Module(module) | Entry::Function { module, .. } => module.top_level().to_owned(),
         };
         check(&name).ok_or(Error::Name { name, rule })
-    }
-
-    fn environment(
-        &self,
-        raw: raw::Environment,
-        python: &raw::Python,
-        overrides: &Overrides,
-    ) -> Result<EnvironmentSource, Error> {
-        if let Some(distribution) =
-            python.distribution.as_ref().filter(|_| raw.lock.is_none() || overrides.python.is_some())
-        {
-            return Err(self.file.invalid(
-                distribution.span(),
-                "a distribution is what an environment is made with, and needs `[environment] lock`; an environment that \
-                 is there brings its own interpreter",
-            ));
-        }
-        if let Some(python) = &overrides.python {
-            // Absolute, but with its links: what `bin/python` of a virtual environment leads to is another interpreter.
-            let python =
-                std::path::absolute(python).map_err(|source| Error::Target { path: python.clone(), source })?;
-            return Ok(EnvironmentSource::Python(find::python_of(&python)));
-        }
-        match (raw.python, raw.lock) {
-            (Some(python), Some(_)) => Err(self.file.invalid(
-                python.span(),
-                "`python` and `lock` exclude each other: one names an environment, the other makes it",
-            )),
-            (Some(python), None) => Ok(EnvironmentSource::Python(find::python_of(&self.root.join(python.get_ref())))),
-            (None, None) => match find::project_python(self.root) {
-                Ok(python) => Ok(EnvironmentSource::Python(python)),
-                Err(error) => Err(Error::NoEnvironment { looked: error.to_string() }),
-            },
-            (None, Some(lock)) => Ok(EnvironmentSource::Lock(Lock {
-                path: self.inside(&lock)?,
-                python_version: raw
-                    .python_version
-                    .map(|version| {
-                        let text = version.get_ref();
-                        let valid =
-                            text.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
-                        if valid {
-                            Ok(text.clone())
-                        } else {
-                            Err(self.file.invalid(version.span(), "a version like `3.11` or `3.11.7` is wanted"))
-                        }
-                    })
-                    .transpose()?,
-                distribution: python.distribution.as_ref().map(|path| self.inside(path)).transpose()?,
-                editable: self.folders(&raw.editable)?,
-                allow_sdist: raw
-                    .allow_sdist
-                    .iter()
-                    .map(|name| {
-                        DistName::new(name.get_ref()).map_err(|error| self.file.invalid(name.span(), error.to_string()))
-                    })
-                    .collect::<Result<_, _>>()?,
-                indexes: raw.indexes,
-                find_links: self.folders(&raw.find_links)?,
-            })),
-        }
     }
 
     fn audit(&self, raw: raw::Audit) -> Result<Audit, Error> {
@@ -273,7 +190,9 @@ impl Resolver<'_> {
             Some(_) => Ok(version.into_inner()),
             None => Err(self.file.invalid(version.span(), "a version like `2.28` is wanted")),
         };
-        Ok(Audit { max_glibc: raw.max_glibc.map(version).transpose()?, allow, declared: declared(self.root) })
+        let Declared { dependencies, optional_dependencies } = Declared::read(self.root);
+        let optional = optional_dependencies.into_values().flatten().collect();
+        Ok(Audit { max_glibc: raw.max_glibc.map(version).transpose()?, allow, declared: dependencies, optional })
     }
 
     fn licenses(&self, raw: raw::Licenses) -> Result<Licenses, Error> {
@@ -336,12 +255,12 @@ impl Resolver<'_> {
     }
 
     /// A path of the configuration, made absolute; it must exist.
-    fn inside(&self, path: &Spanned<String>) -> Result<PathBuf, Error> {
+    pub(super) fn inside(&self, path: &Spanned<String>) -> Result<PathBuf, Error> {
         fs::canonicalize(self.root.join(path.get_ref()))
             .map_err(|error| self.file.invalid(path.span(), error.to_string()))
     }
 
-    fn folders(&self, paths: &[Spanned<String>]) -> Result<Vec<PathBuf>, Error> {
+    pub(super) fn folders(&self, paths: &[Spanned<String>]) -> Result<Vec<PathBuf>, Error> {
         let folder = |path: &Spanned<String>| {
             let found = self.inside(path)?;
             if found.is_dir() {
@@ -374,7 +293,7 @@ impl Resolver<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Ready;
+    use crate::config::{EnvironmentSource, PythonVersion, Ready};
 
     fn project(files: &[(&str, &str)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
@@ -419,7 +338,8 @@ mod tests {
                 && !config.runner.include.matches(Path::new("x"))
         );
         let EnvironmentSource::Lock(lock) = &config.environment else { panic!("a lock is wanted") };
-        assert_eq!(lock.python_version.as_deref(), Some("3.11"));
+        let wanted = PythonVersion { version: "3.11".into(), asked_by: "`python-version`" };
+        assert_eq!(lock.python_version, Some(wanted));
         assert_eq!(config.smoke.imports[0].names, ["C", "D"]);
         let [start] = config.starts.as_slice() else { panic!("{:?}", config.starts) };
         assert_eq!((start.name.as_str(), start.ready.clone()), ("start", Some(Ready::Text("up".into()))));
@@ -455,6 +375,8 @@ mod tests {
             ("[runner]\nentry='m'\n[environment]\npython='p'\n[licenses]\nallow=['GPLish']\n", "line 6"),
             ("[runner]\nentry='m'\n[python]\ndistribution='d'\n[environment]\npython='p'\n", "`[environment] lock`"),
             ("[runner]\nentry='m'\n[environment]\npython='p'\n[[crate]]\npath='none'\n", "line 6"),
+            ("[runner]\nentry='m'\n[environment]\nindexes=[]\npython='p'\n", "line 4"),
+            ("[runner]\nentry='m'\n[environment]\npython='p'\nfind-links=['w']\n", "`find-links` is about making"),
             ("[runner]\nentry='m'\n[audit]\nallow=[{code='a',subject='b',reason=' '}]\n", "line 4"),
         ];
         for (text, wanted) in cases {
@@ -464,7 +386,27 @@ mod tests {
     }
 
     #[test]
+    fn what_others_say_of_the_version() {
+        let version = |file: &str, more: &str| {
+            let toml = format!("[runner]\nentry = \"m\"\n[environment]\nlock = \"l\"\n{more}");
+            let config = load(&[("packproof.toml", &toml), ("l", ""), (".python-version", file)]).unwrap();
+            let EnvironmentSource::Lock(lock) = config.environment else { panic!("a lock is wanted") };
+            lock.python_version.map(|wanted| (wanted.version, wanted.asked_by))
+        };
+        let says = |version: &str, file| Some((version.to_owned(), file));
+        assert_eq!(version("3.12.1\n3.11\n", ""), says("3.12.1", "`.python-version`"));
+        assert_eq!(version("# pinned\n\ncpython-3.13\n", ""), says("3.13", "`.python-version`"));
+        assert_eq!(version("3.12\n", "python-version = \"3.11\"\n"), says("3.11", "`python-version`"));
+        assert_eq!([version("pypy3.10-7.3\n", ""), version("my-venv\n", ""), version("", "")], [None, None, None]);
+    }
+
+    #[test]
     fn pyproject_and_scripts() {
+        let text = "[project]\ndependencies=['a']\n[project.optional-dependencies]\nx=['b>1']\ny=['c']\n\
+                    [tool.packproof.runner]\nentry='m'\n[tool.packproof.environment]\npython='p'\n";
+        let audit = load(&[("pyproject.toml", text)]).unwrap().audit;
+        assert_eq!((audit.declared, audit.optional), (vec!["a".to_owned()], vec!["b>1".to_owned(), "c".to_owned()]));
+
         let text =
             "[project]\nname='x'\n[tool.packproof.runner]\nentry='m:f'\n[tool.packproof.environment]\npython='p'\n";
         assert_eq!(load(&[("pyproject.toml", text)]).unwrap().runner.name, "m");

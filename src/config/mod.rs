@@ -3,6 +3,8 @@
 //! [`raw`] is what serde reads, spans kept; [`Config`] is what the other stages take: validated, paths absolute,
 //! arguments of the command line laid over it.
 
+mod beside;
+mod environment;
 mod exclude;
 mod load;
 mod patterns;
@@ -111,8 +113,7 @@ pub enum EnvironmentSource {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lock {
     pub path: PathBuf,
-    /// `3.11`, or `3.11.7`
-    pub python_version: Option<String>,
+    pub python_version: Option<PythonVersion>,
     /// Project folders that are installed editable.
     pub editable: Vec<PathBuf>,
     /// `[python] distribution`: a folder, or an archive.
@@ -123,6 +124,14 @@ pub struct Lock {
     pub find_links: Vec<PathBuf>,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PythonVersion {
+    /// `3.11`, or `3.11.7`
+    pub version: String,
+    /// The key or file that asks for it.
+    pub asked_by: &'static str,
+}
+
 #[derive(Debug, Clone, Default)]
 pub struct Audit {
     /// `2.36`
@@ -130,6 +139,8 @@ pub struct Audit {
     pub allow: Vec<Allowance>,
     /// `[project] dependencies` of the pyproject.toml beside the configuration, as written.
     pub declared: Vec<String>,
+    /// All of its `[project.optional-dependencies]`.
+    pub optional: Vec<String>,
 }
 
 /// Which licences the artifact may hold.

@@ -22,7 +22,8 @@ impl Patterns {
             // A folder stands for all that lies in it.
             whole.add(GlobBuilder::new(&format!("{}/**", text.trim_end_matches('/'))).literal_separator(true).build()?);
             for part in text.split('/').filter(|part| part.chars().any(char::is_alphanumeric)) {
-                parts.push(Glob::new(part)?.compile_matcher());
+                // A part of braces around several folders is no pattern, and names nothing.
+                parts.extend(Glob::new(part).map(|glob| glob.compile_matcher()));
             }
         }
         Ok(Self { whole: whole.build()?, parts })
@@ -58,6 +59,8 @@ mod tests {
             assert!(!patterns.matches(Path::new(path)), "{path}");
         }
         assert!(patterns.name(".env") && patterns.name("templates") && !patterns.name(".git"));
+        assert!(Patterns::new(["{web/static,docs}/**"]).unwrap().matches(Path::new("web/static/a.css")));
+        assert!(Patterns::new(["{web"]).is_err());
         assert!(!Patterns::new(["**", "*"]).unwrap().name(".env"));
     }
 }

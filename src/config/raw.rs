@@ -56,7 +56,7 @@ pub(super) struct Environment {
     pub(super) python_version: Option<Spanned<String>>,
     pub(super) editable: Vec<Spanned<String>>,
     pub(super) allow_sdist: Vec<Spanned<String>>,
-    pub(super) indexes: Option<Vec<String>>,
+    pub(super) indexes: Option<Spanned<Vec<String>>>,
     pub(super) find_links: Vec<Spanned<String>>,
 }
 

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::cache;
+use crate::cache::{self, slot::Slot};
 use crate::config::Config;
 use crate::environment::Facts;
 use crate::names::ModuleName;
@@ -119,7 +119,14 @@ pub fn build(config: &mut Config, facts: &Facts, progress: &dyn Progress) -> Res
     if config.crates.is_empty() {
         return Ok(crates);
     }
-    let folder = cache::root().ok_or(Error::NoCache)?.join("crates").join(key(config));
+    let slot = Slot::claim(&cache::root().ok_or(Error::NoCache)?.join("crates"), &key(config))?;
+    let folder = slot.folder();
+    if !slot.is_filled() {
+        // Cargo goes on in its folder where it left off.
+        slot.fill(|aside| fs_err::create_dir(aside))?;
+    }
+    // Builds for two Pythons at once do not take each other's away.
+    let own_modules = folder.join(&facts.cache_tag).join(MODULES);
     let mut own: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     let mut modules = BTreeSet::new();
     for wanted in &config.crates {
@@ -137,7 +144,7 @@ pub fn build(config: &mut Config, facts: &Facts, progress: &dyn Progress) -> Res
         let file = match module.parent() {
             None => {
                 own.insert(file_name.clone(), bytes);
-                folder.join(MODULES).join(file_name)
+                own_modules.join(file_name)
             }
             Some(package) => {
                 let found = place::package_folder(config, &package).ok_or_else(|| Error::NoPackage {
@@ -153,10 +160,9 @@ pub fn build(config: &mut Config, facts: &Facts, progress: &dyn Progress) -> Res
         crates.built.push(Built { module, file, package: described.key.clone() });
         crates.packages.extend(described.packages);
     }
-    let modules = folder.join(MODULES);
-    place::fill(&modules, &own)?;
+    place::fill(&own_modules, &own)?;
     if !own.is_empty() {
-        config.runner.path.push(modules);
+        config.runner.path.push(own_modules);
     }
     Ok(crates)
 }

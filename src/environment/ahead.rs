@@ -11,6 +11,9 @@ use super::facts::SCRIPT;
 use super::{Environment, Error, Facts, child, distribution};
 use crate::cache;
 
+/// Bytes of all that is kept.
+const MOST: u64 = 16 << 20;
+
 /// An interpreter that may still have to say something.
 #[derive(Debug)]
 #[must_use]
@@ -89,6 +92,6 @@ fn keep(store: &Path, facts: &Facts) {
         && fs_err::read(store).ok().as_ref() != Some(&bytes)
     {
         // Where nothing can be kept it is asked first, as before.
-        let _ = cache::write(store, &bytes);
+        let _ = cache::keep(store, &bytes, MOST);
     }
 }

@@ -1,19 +1,19 @@
 //! A lock file → an environment in the tool's cache.
 //!
 //! Made by uv where it is on PATH, else by venv and pip: wheels alone, no dependency resolution, hashes enforced
-//! where the lock has them. It is made in a folder aside and renamed, so that an interrupted installation never
-//! passes for an environment.
+//! where the lock has them.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use fs_err as fs;
 
+use super::key::key;
 use super::lock::{LockFile, Requirement};
 use super::{Again, Environment, Error, Facts, Note, find, standalone};
-use crate::cache;
-use crate::config::Lock;
+use crate::cache::{self, slot::Slot};
+use crate::config::{Lock, PythonVersion};
 use crate::progress::Progress;
 
 /// Makes the environment that `lock` describes, or finds it made.
@@ -22,42 +22,53 @@ pub fn from_lock(lock: &Lock, progress: &dyn Progress) -> Result<(Environment, A
     let bytes = fs::read(&lock.path).map_err(unreadable)?;
     let text = str::from_utf8(&bytes).map_err(|error| unreadable(io::Error::new(io::ErrorKind::InvalidData, error)))?;
     let parsed = LockFile::parse(&lock.path, text)?;
-
-    let base = match &lock.distribution {
-        Some(distribution) => standalone::open(distribution)?,
-        None => find::interpreter(lock.python_version.as_deref())?,
-    };
-    if let Some(wanted) = lock.python_version.as_ref().filter(|wanted| !find::satisfies(&base.version_string(), wanted))
-    {
-        return Err(Error::VersionNotFound { wanted: wanted.clone() });
+    let is_unasked = |it: &&Requirement| it.is_source() && !it.name().is_some_and(|it| lock.allow_sdist.contains(&it));
+    if let Some(requirement) = parsed.requirements.iter().find(is_unasked) {
+        let message = format!(
+            "`{}` would be built from source, which runs its code: name it in `[environment] allow-sdist`",
+            requirement.pin()
+        );
+        return Err(Error::LockInvalid { path: lock.path.clone(), line: requirement.line, message });
     }
+
+    let base = base(lock)?;
     let installer = Installer::find(&base);
     let cache = cache::root().ok_or_else(|| Error::NotFound {
         looked: "the environment needs a cache folder, and neither PACKPROOF_TOOL_CACHE, XDG_CACHE_HOME nor HOME is \
                  set to an absolute path"
             .to_owned(),
     })?;
-    let folder = cache.join("environments").join(key(lock, &bytes, &base, &installer)?);
-    let python = folder.join("bin").join("python");
-
-    fs::create_dir_all(cache.join("environments"))?;
-    let guard = fs::File::create(folder.with_extension("lock"))?;
-    rustix::fs::flock(guard.file(), rustix::fs::FlockOperation::LockExclusive).map_err(io::Error::from)?;
-    if !folder.is_dir() {
-        let aside = folder.with_extension(format!("{}.tmp", std::process::id()));
+    let slot = Slot::claim(&cache.join("environments"), &key(lock, &bytes, &parsed, &base, &installer.identity())?)?;
+    if !slot.is_filled() {
         progress.start(&format!("installing {} distributions", parsed.requirements.len()), 0);
-        let made = make(&aside, lock, &parsed, &base, &installer).and_then(|()| settle(&aside, &folder));
+        let made = slot.fill(|aside| {
+            make(aside, lock, &parsed, &base, &installer)?;
+            name_place(aside, slot.folder())
+        });
         progress.finish();
-        if made.is_err() {
-            // The first error is the one that matters.
-            drop(fs::remove_dir_all(&aside));
-        }
         made?;
     }
 
+    let python = slot.folder().join("bin").join("python");
     let (mut environment, again) = Environment::read_ahead(&python, Some(&cache))?;
     environment.notes.extend(parsed.requirements.iter().filter(|requirement| !requirement.hashed).map(unhashed));
     Ok((environment, again))
+}
+
+/// What the environment is made with.
+fn base(lock: &Lock) -> Result<Facts, Error> {
+    let Some(PythonVersion { version, asked_by }) = &lock.python_version else {
+        return lock.distribution.as_deref().map_or_else(|| find::interpreter(None), standalone::open);
+    };
+    let found = match &lock.distribution {
+        None => find::interpreter(Some(version)),
+        Some(distribution) => {
+            let base = standalone::open(distribution)?;
+            let is = base.version_string();
+            if find::satisfies(&is, version) { Ok(base) } else { Err(Error::AnotherVersion { is }) }
+        }
+    };
+    found.map_err(|error| Error::NotAsAsked { asked_by, version: version.clone(), source: error.into() })
 }
 
 fn unhashed(requirement: &Requirement) -> Note {
@@ -91,9 +102,10 @@ impl Installer {
         if let Some(version) = version(Command::new("uv").arg("--version")) {
             return Self::Uv { version };
         }
-        // Its dist-info says so too, in a thousandth of the time.
-        let version = recorded_pip(base)
-            .or_else(|| version(Command::new(&base.base_executable).args(["-m", "pip", "--version"])));
+        // Its dist-info says so too, in a thousandth of the time. In a virtual environment that is another's.
+        let recorded = if base.is_virtual() { None } else { recorded_pip(base) };
+        let version =
+            recorded.or_else(|| version(Command::new(&base.base_executable).args(["-m", "pip", "--version"])));
         Self::Pip { version: version.filter(|version| can_install_elsewhere(version)) }
     }
 
@@ -107,7 +119,7 @@ impl Installer {
     fn identity(&self) -> String {
         match self {
             Self::Uv { version } => format!("uv {version}"),
-            Self::Pip { version } => format!("pip {}", version.as_deref().unwrap_or("bundled")),
+            Self::Pip { version } => format!("pip {}", version.as_deref().unwrap_or("bundled, taken out")),
         }
     }
 
@@ -153,6 +165,27 @@ impl Installer {
     }
 }
 
+impl Installer {
+    /// Takes out what the environment was made with, and the lock does not name: elsewhere another installer makes it.
+    fn leave(&self, folder: &Path, parsed: &LockFile) -> Result<(), Error> {
+        let named: Vec<_> = parsed.requirements.iter().filter_map(Requirement::name).collect();
+        let is_left = |seed: &&&str| !named.iter().any(|name| name.as_str() == **seed);
+        let seeds: Vec<_> = SEEDS.iter().filter(is_left).collect();
+        if !matches!(self, Self::Pip { version: None }) || seeds.is_empty() {
+            return Ok(());
+        }
+        let mut command = Command::new(folder.join("bin").join("python"));
+        // What is not there pip passes over.
+        command
+            .args(["-m", "pip", "--disable-pip-version-check", "--no-input", "uninstall", "--quiet", "--yes"])
+            .args(seeds);
+        run(self, &mut command)
+    }
+}
+
+/// What venv and virtualenv put into every environment that they make; pip, which can take out the others, last.
+pub(crate) const SEEDS: [&str; 3] = ["setuptools", "wheel", "pip"];
+
 fn recorded_pip(base: &Facts) -> Option<String> {
     let entries = base.path.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
     let mut names = entries.filter_map(|entry| entry.file_name().into_string().ok());
@@ -180,9 +213,14 @@ fn make(folder: &Path, lock: &Lock, parsed: &LockFile, base: &Facts, installer: 
         if hashed {
             command.arg("--require-hashes");
         }
-        command.args(["--only-binary", ":all:"]);
-        for name in &lock.allow_sdist {
-            command.arg("--no-binary").arg(name.as_str());
+        if lock.allow_sdist.is_empty() {
+            command.args(["--only-binary", ":all:"]);
+        } else {
+            // Those may be built, and are taken as wheels where there are any.
+            let names = parsed.requirements.iter().filter_map(Requirement::name);
+            for name in names.filter(|name| !lock.allow_sdist.contains(name)) {
+                command.arg("--only-binary").arg(name.as_str());
+            }
         }
         command.arg("-r").arg(&list);
         run(installer, with_indexes(&mut command, lock))?;
@@ -195,6 +233,7 @@ fn make(folder: &Path, lock: &Lock, parsed: &LockFile, base: &Facts, installer: 
         }
         run(installer, with_indexes(&mut command, lock))?;
     }
+    installer.leave(folder, parsed)?;
     compile(folder)
 }
 
@@ -247,8 +286,8 @@ fn run(installer: &Installer, command: &mut Command) -> Result<(), Error> {
     })
 }
 
-/// Renames `aside` to `folder`, after the scripts in it have been told of their coming place.
-fn settle(aside: &Path, folder: &Path) -> Result<(), Error> {
+/// Tells the scripts in `aside` that they will lie in `folder`.
+fn name_place(aside: &Path, folder: &Path) -> Result<(), Error> {
     let (old, new) = (aside.to_string_lossy().into_owned(), folder.to_string_lossy().into_owned());
     for entry in fs::read_dir(aside.join("bin"))? {
         let path = entry?.path();
@@ -261,43 +300,31 @@ fn settle(aside: &Path, folder: &Path) -> Result<(), Error> {
             fs::write(&path, text.replace(&old, &new))?;
         }
     }
-    fs::rename(aside, folder)?;
     Ok(())
-}
-
-fn key(lock: &Lock, bytes: &[u8], base: &Facts, installer: &Installer) -> Result<String, Error> {
-    let mut hasher = blake3::Hasher::new();
-    let mut add = |part: &[u8]| {
-        hasher.update(&(part.len() as u64).to_le_bytes());
-        hasher.update(part);
-    };
-    add(bytes);
-    add(&identity(base)?);
-    add(installer.identity().as_bytes());
-    for name in &lock.allow_sdist {
-        add(name.as_str().as_bytes());
-    }
-    add(format!("{:?} {:?}", lock.indexes, lock.find_links).as_bytes());
-    for project in &lock.editable {
-        add(project.as_os_str().as_encoded_bytes());
-        for file in ["pyproject.toml", "setup.cfg", "setup.py"] {
-            add(&fs::read(project.join(file)).unwrap_or_default());
-        }
-    }
-    Ok(hasher.finalize().to_hex()[..24].to_owned())
-}
-
-/// What tells one interpreter from another: where it lies, its version, size and time of change.
-fn identity(base: &Facts) -> Result<Vec<u8>, Error> {
-    use std::os::unix::fs::MetadataExt;
-    let path: &PathBuf = &base.base_executable;
-    let meta = fs::metadata(path)?;
-    Ok(format!("{} {} {} {}", path.display(), base.version_string(), meta.size(), meta.mtime()).into_bytes())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
+
+    #[test]
+    fn a_version_that_is_not_there_is_told_with_who_asks_for_it() {
+        let lock = Lock {
+            path: PathBuf::from("requirements.lock"),
+            python_version: Some(PythonVersion { version: "3.99".into(), asked_by: "`.python-version`" }),
+            distribution: None,
+            editable: Vec::new(),
+            allow_sdist: Vec::new(),
+            indexes: None,
+            find_links: Vec::new(),
+        };
+        let error = base(&lock).unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert_eq!(error.to_string(), "`.python-version` asks for Python 3.99");
+        assert!(cause.starts_with("no Python 3.99 found"), "{cause}");
+    }
 
     #[test]
     fn pip_installs_elsewhere_since_22_3() {

@@ -73,6 +73,10 @@ def marker_environment():
     implementation_version = "%d.%d.%d" % (info.major, info.minor, info.micro)
     if info.releaselevel != "final":
         implementation_version += info.releaselevel[0] + str(info.serial)
+    python_full_version = platform.python_version()
+    if python_full_version.endswith("+"):
+        # Built from a branch; as pip's own markers have it, so that it is a version (PEP 440).
+        python_full_version += "local"
     return {
         "implementation_name": sys.implementation.name,
         "implementation_version": implementation_version,
@@ -82,7 +86,7 @@ def marker_environment():
         "platform_release": platform.release(),
         "platform_system": platform.system(),
         "platform_version": platform.version(),
-        "python_full_version": platform.python_version(),
+        "python_full_version": python_full_version,
         "python_version": ".".join(platform.python_version_tuple()[:2]),
         "sys_platform": sys.platform,
     }
@@ -141,6 +145,23 @@ def made():
     return found
 
 
+def as_found(folder):
+    """As it is spelled where it first stands on sys.path: `lib64` of a virtual environment is a link to `lib`, and where
+    extension modules go to `lib64` (Red Hat, SUSE) both stand there."""
+    for entry in sys.path:
+        try:
+            if os.path.samefile(entry, folder):
+                return entry
+        except OSError:
+            # No such folder: a ZIP file that is not there, say.
+            pass
+    return folder
+
+
+def without_links(folders):
+    return list(dict.fromkeys(map(as_found, folders)))
+
+
 variables = sysconfig.get_config_vars()
 facts = {
     "implementation": sys.implementation.name,
@@ -152,16 +173,16 @@ facts = {
     "exec_prefix": sys.exec_prefix,
     "base_prefix": sys.base_prefix,
     "base_exec_prefix": sys.base_exec_prefix,
-    "path": [entry for entry in sys.path if entry],
+    "path": without_links(filter(None, sys.path)),
     "stdlib": sysconfig.get_path("stdlib", vars={"installed_base": sys.base_prefix, "base": sys.base_prefix}),
     "platstdlib": sysconfig.get_path("platstdlib", vars={"installed_platbase": sys.base_exec_prefix,
                                                           "platbase": sys.base_exec_prefix}),
-    "purelib": sysconfig.get_path("purelib"),
-    "platlib": sysconfig.get_path("platlib"),
+    "purelib": as_found(sysconfig.get_path("purelib")),
+    "platlib": as_found(sysconfig.get_path("platlib")),
     "scripts": sysconfig.get_path("scripts"),
-    "site_packages": site.getsitepackages(),
+    "site_packages": without_links(site.getsitepackages()),
     "base_site_packages": base_site_packages(),
-    "user_site": site.getusersitepackages() if site.ENABLE_USER_SITE else None,
+    "user_site": site.getusersitepackages() if site.getusersitepackages() in sys.path else None,
     "extension_suffixes": machinery.EXTENSION_SUFFIXES,
     "source_suffixes": machinery.SOURCE_SUFFIXES,
     "bytecode_suffixes": machinery.BYTECODE_SUFFIXES,
@@ -176,4 +197,5 @@ facts = {
     "library_folder": variables.get("LIBDIR"),
     "maxsize": sys.maxsize,
 }
-sys.stdout.write(json.dumps(facts))
+# A `.pth` file may have printed, without an end of its line.
+sys.stdout.write("\n" + json.dumps(facts))

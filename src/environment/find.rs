@@ -28,25 +28,33 @@ pub fn python_of(path: &Path) -> PathBuf {
 /// Looks for CPython `wanted` (`3.11`, `3.11.7`) on PATH, then among pyenv's and uv's installations. `None` takes the
 /// first `python3` on PATH.
 pub fn interpreter(wanted: Option<&str>) -> Result<Facts, Error> {
-    let mut refused = None;
+    let mut refused = Vec::new();
     // What a base interpreter says does not change while its executable stays.
     let kept = Stamped::open(cache::root().as_deref(), "interpreters", &[facts::SCRIPT.as_bytes()]);
     for candidate in candidates(wanted) {
-        match kept.get_or(&candidate, || Facts::ask(&candidate)) {
+        // What a shim starts is decided elsewhere.
+        let facts = match pyenv_of(&candidate) {
+            Some(_) => Facts::ask(&candidate),
+            None => kept.get_or(&candidate, || Facts::ask(&candidate)),
+        };
+        match facts {
             Ok(facts) if wanted.is_none_or(|wanted| satisfies(&facts.version_string(), wanted)) => {
                 kept.save();
                 return Ok(facts);
             }
             // A pyenv shim for a version that is not switched on fails; an older system Python is refused.
             Ok(_) => {}
-            Err(error) => _ = refused.get_or_insert(error),
+            Err(error) => refused.push(error),
         }
     }
-    match (wanted, refused) {
-        (Some(wanted), _) => Err(Error::VersionNotFound { wanted: wanted.to_owned() }),
-        (None, Some(error)) => Err(error),
-        (None, None) => Err(Error::VersionNotFound { wanted: "3".to_owned() }),
-    }
+    // Of one that was asked for by its version it is said why it is not taken.
+    let is_wanted = |error: &Error| match (wanted, error) {
+        (Some(wanted), Error::UnsupportedVersion { version, .. }) => satisfies(version, wanted),
+        (Some(_), _) => false,
+        (None, _) => true,
+    };
+    let wanted = || wanted.unwrap_or("3").to_owned();
+    Err(refused.into_iter().find(is_wanted).unwrap_or_else(|| Error::VersionNotFound { wanted: wanted() }))
 }
 
 /// Whether `3.11.7` is a `3.11`.
@@ -79,10 +87,15 @@ fn candidates(wanted: Option<&str>) -> Vec<PathBuf> {
     found
 }
 
+/// pyenv's folder, where the file is one of its shims.
+fn pyenv_of(file: &Path) -> Option<&Path> {
+    file.parent().filter(|folder| folder.ends_with("shims"))?.parent()
+}
+
 /// The interpreter that a shim of pyenv's would start. pyenv asks half a dozen shell scripts for it, which takes longer
 /// than an audit. Nothing where the file is no shim, or where pyenv would have to look for the version.
 fn behind_shim(file: &Path) -> Option<PathBuf> {
-    let root = file.parent().filter(|folder| folder.ends_with("shims"))?.parent()?;
+    let root = pyenv_of(file)?;
     let set = env::var("PYENV_VERSION").ok().filter(|set| !set.is_empty());
     let versions = set.or_else(|| fs::read_to_string(root.join("version")).ok())?;
     let mut folders = versions.split([':', '\n', ' ']).filter(|name| !name.is_empty()).map(|name| {

@@ -4,9 +4,11 @@
 //! the installer's to read; here a file is only taken apart into lines, so that those with hashes can be installed
 //! with hashes enforced, and what a lock may not hold is refused with its line.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Error;
+use super::distribution::percent_decode;
+use crate::names::DistName;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct LockFile {
@@ -19,6 +21,8 @@ pub(super) struct Requirement {
     /// Joined to one physical line.
     pub(super) text: String,
     pub(super) hashed: bool,
+    /// Where it begins in the file.
+    pub(super) line: usize,
 }
 
 impl Requirement {
@@ -26,13 +30,34 @@ impl Requirement {
     pub(super) fn pin(&self) -> &str {
         self.text.split([' ', ';']).next().unwrap_or_default()
     }
+
+    /// Whether it names an archive or a repository, which has to be built.
+    pub(super) fn is_source(&self) -> bool {
+        url(&self.text).is_some_and(|url| !url.split(['#', '?']).next().unwrap_or(url).ends_with(".whl"))
+    }
+
+    pub(super) fn name(&self) -> Option<DistName> {
+        let is_part = |letter: char| letter.is_alphanumeric() || "-_.".contains(letter);
+        DistName::new(self.text.split(|letter| !is_part(letter)).next()?).ok()
+    }
 }
 
 impl LockFile {
     pub(super) fn parse(path: &Path, text: &str) -> Result<Self, Error> {
         let mut requirements = Vec::new();
+        // Editors of other systems put a byte order mark before it.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let is_other = path.extension().is_some_and(|extension| extension == "toml")
+            || ["uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock"].iter().any(|name| path.ends_with(name));
         for (line, text) in logical_lines(text) {
             let refuse = |message: String| Err(Error::LockInvalid { path: path.to_owned(), line, message });
+            if is_other {
+                return refuse(
+                    "the lock is to be in pip's requirements format: `uv export --format requirements-txt \
+                     --no-emit-project`, `poetry export` and their like write one"
+                        .to_owned(),
+                );
+            }
             if text.starts_with('-') {
                 let option = text.split([' ', '=']).next().unwrap_or_default();
                 return refuse(match option {
@@ -46,15 +71,73 @@ impl LockFile {
                     _ => format!("`{option}` has no place in a lock file"),
                 });
             }
-            let pinned = text.contains("==") || text.contains(" @ ");
+            // As `uv export` writes a folder of a workspace.
+            let is_place = |word: &str| word.starts_with(['.', '/']) || word.contains("://");
+            if text.split([' ', '@']).next().is_some_and(is_place) {
+                return refuse(format!(
+                    "`{text}`: a wheel is written `NAME @ URL`, and a project's folder belongs into `[environment] editable`"
+                ));
+            }
+            let pinned = match url(&text) {
+                Some(url) if is_moving(url) => {
+                    return refuse(format!(
+                        "`{url}` may be another one tomorrow; a lock file names the commit, in full, after the last `@`"
+                    ));
+                }
+                Some(url) if is_folder(url) => {
+                    return refuse(format!(
+                        "`{url}` is a project and no wheel; it belongs into `[environment] editable`"
+                    ));
+                }
+                Some(_) => true,
+                None if text.contains(" @ ") => {
+                    return refuse(format!("`{text}` names no URL; a file of this machine is written `file:///…`"));
+                }
+                None => is_exact(&text),
+            };
             if !pinned {
                 return refuse(format!("`{text}` is not pinned; a lock file names exact versions (`name==1.0`)"));
             }
             let hashed = text.contains("--hash=");
-            requirements.push(Requirement { text, hashed });
+            requirements.push(Requirement { text, hashed, line });
         }
         Ok(Self { requirements })
     }
+}
+
+/// What a direct reference names: `name @ URL`.
+fn url(text: &str) -> Option<&str> {
+    let (_, url) = text.split_once('@')?;
+    let url = url.trim_start().split(' ').next()?;
+    url.contains(':').then_some(url)
+}
+
+/// The file that a direct reference names, where that lies on this machine.
+pub(super) fn local_file(text: &str) -> Option<PathBuf> {
+    let place = url(text)?.strip_prefix("file:")?.split('#').next()?;
+    Some(PathBuf::from(percent_decode(place.strip_prefix("//").unwrap_or(place))))
+}
+
+/// A branch or a tag of a version control system, or nothing at all.
+fn is_moving(url: &str) -> bool {
+    let is_controlled = ["git+", "hg+", "svn+", "bzr+"].iter().any(|scheme| url.starts_with(scheme));
+    let revision = url.split('#').next().and_then(|url| url.rsplit_once('@')).map(|(_, revision)| revision);
+    let is_commit = |revision: &str| revision.len() >= 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit());
+    // Subversion and Bazaar count.
+    let is_number = |revision: &str| !url.starts_with("git+") && revision.bytes().all(|byte| byte.is_ascii_digit());
+    is_controlled && !revision.is_some_and(|revision| is_commit(revision) || is_number(revision))
+}
+
+fn is_folder(url: &str) -> bool {
+    let place = url.split('#').next().unwrap_or(url);
+    url.starts_with("file:")
+        && ![".whl", ".zip", ".gz", ".tgz", ".bz2", ".xz", ".tar"].iter().any(|end| place.ends_with(end))
+}
+
+/// Markers compare as well, and `==1.*` is many versions.
+fn is_exact(text: &str) -> bool {
+    let requirement = text.split(';').next().unwrap_or_default();
+    requirement.split_once("==").is_some_and(|(_, version)| !version.contains('*'))
 }
 
 /// Lines with continuations joined and comments taken off, each with the number of its first line.
@@ -112,10 +195,33 @@ mod tests {
             ("--index-url https://x\n", "line 1: `--index-url` is not taken"),
             ("a>=1\n", "line 1: `a>=1` is not pinned"),
             ("-r other.txt\n", "line 1: `-r` has no place"),
+            ("a>=1 ; python_version == '3.11'\n", "is not pinned"),
+            ("a==1.*\n", "is not pinned"),
+            ("a @ git+https://x/a@main\n", "line 1: `git+https://x/a@main` may be another one tomorrow"),
+            ("a @ ./a-1-py3-none-any.whl\n", "names no URL"),
+            ("a==1\n./packages/a\n", "line 2: `./packages/a`: a wheel is written"),
+            ("https://x/a-1-py3-none-any.whl\n", "a wheel is written `NAME @ URL`"),
+            ("a @ git+ssh://git@x/a\n", "may be another one tomorrow"),
+            ("a @ file:///home/me/a\n", "line 1: `file:///home/me/a` is a project and no wheel"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(message), "{error}");
         }
+    }
+
+    #[test]
+    fn direct_references() {
+        let commit = "0123456789abcdef0123456789abcdef01234567";
+        let text = format!(
+            "\u{feff}# made by poetry\na @ git+https://x/a@{commit}#egg=a\nb@ https://x/b-1.whl\nc @ file:///w/c%20c-1.whl ; os_name == 'posix'\n"
+        );
+        let lock = parse(&text).unwrap();
+        let built: Vec<_> = lock.requirements.iter().map(Requirement::is_source).collect();
+        assert_eq!(built, [true, false, false]);
+        let files: Vec<_> = lock.requirements.iter().map(|requirement| local_file(&requirement.text)).collect();
+        assert_eq!(files, [None, None, Some(PathBuf::from("/w/c c-1.whl"))]);
+        let other = LockFile::parse(Path::new("a/uv.lock"), "version = 1\n").unwrap_err().to_string();
+        assert!(other.contains("line 1") && other.contains("uv export"), "{other}");
     }
 
     proptest! {

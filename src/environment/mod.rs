@@ -10,6 +10,7 @@ pub mod create;
 pub mod distribution;
 pub mod facts;
 pub mod find;
+mod key;
 mod lock;
 pub mod record;
 pub mod requirements;
@@ -69,6 +70,10 @@ pub enum Error {
     NotFound { looked: String },
     #[error("no Python {wanted} found; looked on PATH, in pyenv's and in uv's folders")]
     VersionNotFound { wanted: String },
+    #[error("{asked_by} asks for Python {version}")]
+    NotAsAsked { asked_by: &'static str, version: String, source: Box<Self> },
+    #[error("`[python] distribution` is Python {is}")]
+    AnotherVersion { is: String },
     #[error("cannot read the lock file `{}`", path.display())]
     LockUnreadable { path: PathBuf, source: std::io::Error },
     #[error("`{}`, line {line}: {message}", path.display())]

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use fs_err as fs;
 
 use super::{Error, Facts};
-use crate::cache;
+use crate::cache::{self, slot::Slot};
 
 /// Where `bin/` lies in such an archive: at the top, or as the two flavours of python-build-standalone have it.
 const ROOTS: &[&str] = &["", "python", "install", "python/install"];
@@ -29,17 +29,17 @@ fn unpacked(archive: &Path) -> Result<PathBuf, Error> {
                 .to_owned(),
     })?;
     let digest = blake3::hash(&fs::read(archive)?).to_hex();
-    let folder = cache.join("pythons").join(&digest[..24]);
-    fs::create_dir_all(cache.join("pythons"))?;
-    let guard = fs::File::create(folder.with_extension("lock"))?;
-    rustix::fs::flock(guard.file(), rustix::fs::FlockOperation::LockExclusive).map_err(std::io::Error::from)?;
-    if folder.is_dir() {
-        return Ok(folder);
+    let slot = Slot::claim(&cache.join("pythons"), &digest[..24])?;
+    if !slot.is_filled() {
+        slot.fill(|aside| unpack(archive, aside))?;
     }
-    // Renamed only when it is whole.
-    let aside = tempfile::Builder::new().prefix("unpacking-").tempdir_in(cache.join("pythons"))?;
+    Ok(slot.folder().to_owned())
+}
+
+fn unpack(archive: &Path, aside: &Path) -> Result<(), Error> {
+    fs::create_dir(aside)?;
     let mut command = Command::new("tar");
-    command.arg("-xf").arg(archive).arg("-C").arg(aside.path()).stdin(Stdio::null());
+    command.arg("-xf").arg(archive).arg("-C").arg(aside).stdin(Stdio::null());
     let output = command.output().map_err(|source| Error::Spawn { program: "tar".to_owned(), source })?;
     if !output.status.success() {
         return Err(Error::InstallFailed {
@@ -48,6 +48,5 @@ fn unpacked(archive: &Path) -> Result<PathBuf, Error> {
             stderr: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
         });
     }
-    fs::rename(aside.keep(), &folder)?;
-    Ok(folder)
+    Ok(())
 }

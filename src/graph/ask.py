@@ -12,11 +12,11 @@ import types
 def answer(name):
     try:
         module = importlib.import_module(name)
-        names = sorted(key for key in vars(module) if isinstance(key, str))
+        names = sorted({key for key in [*vars(module), *dir(module)] if isinstance(key, str)})
     except BaseException as error:
         return {"module": name, "error": type(error).__name__}
-    # A module type of its own, or a `__getattr__`, may have more.
-    complete = type(module) is types.ModuleType and "__getattr__" not in names
+    # A module type of its own, a `__getattr__` or a `__dir__` may have more: PySide makes its classes when they are asked for.
+    complete = type(module) is types.ModuleType and not {"__getattr__", "__dir__"} & vars(module).keys()
     try:
         listed = [key for key in module.__all__ if isinstance(key, str)]
     except Exception:

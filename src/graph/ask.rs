@@ -23,6 +23,8 @@ use crate::cache;
 use crate::environment::{Environment, Facts, child};
 
 const SCRIPT: &str = include_str!("ask.py");
+/// Bytes of all that is kept.
+const MOST: u64 = 64 << 20;
 /// For all modules together. Most take milliseconds; a whole machine-learning stack takes some seconds.
 const LIMIT: Duration = Duration::from_secs(30);
 /// Each one ends at a module that kills its interpreter; the rest is asked of the next.
@@ -116,7 +118,7 @@ impl ModuleGraph {
         }
         if let (Some(store), Ok(bytes), true) = (store, serde_json::to_vec(&kept), asked > 0) {
             // Without a cache it is asked again.
-            let _ = cache::write(&store, &bytes);
+            let _ = cache::keep(&store, &bytes, MOST);
         }
         for id in wanted {
             let module = &mut self.modules[id.index()];

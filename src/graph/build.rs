@@ -67,6 +67,18 @@ pub(super) struct Builder<'r> {
     pub(super) main: ModuleId,
 }
 
+/// Bytes of a module's name. No path is so long; and each part is looked for within the ones before it.
+const LONGEST: usize = 1024;
+
+/// The part of a name that can be looked for.
+fn cut_off(name: Box<str>) -> Box<str> {
+    if name.len() <= LONGEST {
+        return name;
+    }
+    let start = &name[..name.floor_char_boundary(LONGEST)];
+    start.rsplit_once('.').map_or(start, |(whole, _)| whole).into()
+}
+
 impl<'r> Builder<'r> {
     fn new(environment: &Environment, roots: &Roots, hooks: &Hooks, reader: &'r Reader) -> Self {
         Self {
@@ -115,6 +127,9 @@ impl<'r> Builder<'r> {
 
     /// The module `name` with all packages around it, looked for where it is new.
     pub(super) fn ensure(&mut self, name: &str) -> Target {
+        if name.len() > LONGEST {
+            return Target::Missing { within: None };
+        }
         if let Some(id) = self.by_name.get(name) {
             return Target::Module(*id);
         }
@@ -133,7 +148,10 @@ impl<'r> Builder<'r> {
             Resolved { kind: *kind, file: file.clone(), locations: locations.clone() }
         });
         let found = ModuleName::new(name).ok().and_then(|valid| {
-            let is_package = around.as_ref().is_none_or(|around| !around.locations.is_empty());
+            // A namespace of an editable finder's may have no folder.
+            let is_package = around
+                .as_ref()
+                .is_none_or(|around| !around.locations.is_empty() || around.kind == ModuleKind::Namespace);
             // `os.path`: a frozen name in a module that is no package.
             if is_package || name == "os.path" {
                 Some((valid, self.resolver.resolve(name, around.as_ref())?))
@@ -239,7 +257,10 @@ impl<'r> Builder<'r> {
             (Read::Unreadable(source), Some(path)) => {
                 return Err(Error::EntryUnreadable { path: path.clone(), source });
             }
-            (Read::NoSource, _) if id == ModuleId::MAIN && module.file.is_none() => {}
+            // Of a module or a function that is run nothing stands here.
+            (Read::NoSource, _) if id == ModuleId::MAIN && module.file.is_none() => {
+                module.symbols.opaque = Some(Opaque::NoSource);
+            }
             (Read::NoSource, _) if module.kind == ModuleKind::Namespace && in_namespace => {}
             (Read::NoSource, _) => module.symbols.opaque = Some(Opaque::NoSource),
             // A file inside a zip file, among others.
@@ -255,10 +276,17 @@ impl<'r> Builder<'r> {
         // would bring in `test`, and through its helpers `tkinter` and `lib2to3`.
         let Module { name, origin, .. } = &self.modules[id.index()];
         if *origin == Origin::Stdlib && !name.is_within("test") {
-            raw.retain(|import| match &import.module {
-                Asked::Absolute(name) => &**name != "test" && !name.starts_with("test."),
-                Asked::Relative { .. } | Asked::OwnName(_) => true,
-            });
+            let is_test = |import: &RawImport| match &import.module {
+                Asked::Absolute(name) => &**name == "test" || name.starts_with("test."),
+                Asked::Relative { .. } | Asked::OwnName(_) => false,
+            };
+            // Stars are told by their places among the imports.
+            let stars = &mut self.modules[id.index()].symbols.stars;
+            stars.retain(|at| !is_test(&raw[*at as usize]));
+            for at in stars {
+                *at -= raw[..*at as usize].iter().filter(|import| is_test(import)).count() as u32;
+            }
+            raw.retain(|import| !is_test(import));
         }
         raw.extend(self.planted.extract_if(.., |(planted, _)| *planted == id).map(|(_, import)| import));
         raw.extend(self.implicit_imports(id));
@@ -269,7 +297,7 @@ impl<'r> Builder<'r> {
 
     fn import(&mut self, importer: ModuleId, raw: RawImport) -> Import {
         let RawImport { line, mut kind, module, names } = raw;
-        let absolute = self.absolute(importer, &module);
+        let absolute = self.absolute(importer, &module).map(cut_off);
         if let (Some(name), Origin::Distribution(owner)) = (&absolute, &self.modules[importer.index()].origin)
             && matches!(kind, ImportKind::Unconditional | ImportKind::Deferred)
             && self
@@ -285,7 +313,8 @@ impl<'r> Builder<'r> {
         };
         let mut submodules = Vec::new();
         if let (Target::Module(id), Names::Listed(listed)) = (target, &names)
-            && !self.modules[id.index()].locations.is_empty()
+            && let module = &self.modules[id.index()]
+            && (!module.locations.is_empty() || module.kind == ModuleKind::Namespace)
         {
             for name in listed {
                 let full = format!("{}.{name}", self.modules[id.index()].name);

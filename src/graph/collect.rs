@@ -11,10 +11,10 @@ use ruff_text_size::Ranged;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::condition::{Target, Truth, evaluate};
-use super::data::{self, Folders};
-use super::sites::Dynamic;
+use super::data::Folders;
+use super::guard::{catches_import_error, passes_on, suppresses_import_error};
 use super::source::Lines;
-use super::syntax::{All, Asked, ImportKind, Names, Opaque, Probe, RawImport, Syntax};
+use super::syntax::{Asked, ImportKind, Names, Opaque, Probe, RawImport, Syntax};
 
 pub(super) struct Collector<'a> {
     target: Arc<Target>,
@@ -22,17 +22,17 @@ pub(super) struct Collector<'a> {
     main: bool,
     pub(super) kind: ImportKind,
     pub(super) scope: Scope<'a>,
-    certainty: Certainty,
+    pub(super) certainty: Certainty,
     /// The rest of the block is never reached.
     dead: bool,
     depth: u32,
-    bound: FxHashSet<&'a str>,
+    pub(super) bound: FxHashSet<&'a str>,
     pub(super) registers: FxHashSet<&'a str>,
     pub(super) touched: FxHashSet<&'a str>,
     pub(super) patches: FxHashSet<(&'a str, &'a str)>,
     elsewhere: Vec<&'a str>,
     /// What imports bind, wherever they stand.
-    imported: FxHashSet<&'a str>,
+    pub(super) imported: FxHashSet<&'a str>,
     /// Local names of what the recognised idioms are made of: `import sys as _sys`, `from sys import path`.
     pub(super) aliases: FxHashMap<&'a str, &'static str>,
     /// Module-level names for paths beside the code.
@@ -43,7 +43,7 @@ pub(super) struct Collector<'a> {
 
 /// How surely the statement at hand is carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Certainty {
+pub(super) enum Certainty {
     Sure,
     /// Inside a branch, loop or `try`: a `del` there may not happen.
     Conditional,
@@ -156,6 +156,16 @@ impl<'a> Collector<'a> {
         (self.kind, self.certainty, self.dead) = before;
     }
 
+    /// Expressions that may not be looked at.
+    fn conditional(&mut self, expressions: &[&'a Expr]) {
+        let before = self.certainty;
+        self.certainty = before.max(Certainty::Conditional);
+        for expression in expressions {
+            self.visit_expr(expression);
+        }
+        self.certainty = before;
+    }
+
     /// A block for whose condition only the run decides.
     fn optional(&mut self, body: &'a [Stmt]) {
         let before = std::mem::replace(&mut self.certainty, Certainty::Optional);
@@ -200,25 +210,8 @@ impl<'a> Collector<'a> {
         };
         if here && self.kind != ImportKind::TypeChecking {
             self.bound.insert(name);
-        }
-    }
-
-    fn bind_target(&mut self, target: &'a Expr) {
-        match target {
-            Expr::Name(name) => self.bind(name.id.as_str()),
-            Expr::Tuple(ast::ExprTuple { elts, .. }) | Expr::List(ast::ExprList { elts, .. }) => {
-                self.nested(|this| elts.iter().for_each(|element| this.bind_target(element)));
-            }
-            Expr::Starred(starred) => self.nested(|this| this.bind_target(&starred.value)),
-            // Anything else is changed, not bound.
-            other => self.stored(other),
-        }
-    }
-
-    fn bind_members(&mut self, body: &'a [Stmt]) {
-        for stmt in body {
-            if let Stmt::Assign(assign) = stmt {
-                assign.targets.iter().for_each(|target| self.bind_target(target));
+            if let Some(path) = self.folders.get_mut(name) {
+                path.is_sure = false;
             }
         }
     }
@@ -261,18 +254,20 @@ impl<'a> Collector<'a> {
     fn try_statement(&mut self, stmt: &'a ast::StmtTry) {
         let guards = stmt.handlers.iter().any(|handler| {
             let ExceptHandler::ExceptHandler(handler) = handler;
-            let passes_on = matches!(handler.body.last(), Some(Stmt::Raise(_)));
-            catches_import_error(handler.type_.as_deref()) && !passes_on
+            catches_import_error(handler.type_.as_deref()) && !passes_on(&handler.body)
         });
         let kind = if guards { self.guarded() } else { self.kind };
         self.branch(kind, &stmt.body);
         for handler in &stmt.handlers {
             let ExceptHandler::ExceptHandler(handler) = handler;
-            // The name is unbound again where the handler ends.
-            self.branch(self.guarded(), &handler.body);
+            // The name is unbound again where the handler ends. A function in it may not exist.
+            self.optional(&handler.body);
         }
-        let kind = if guards { self.guarded() } else { self.kind };
-        self.branch(kind, &stmt.orelse);
+        if guards {
+            self.optional(&stmt.orelse);
+        } else {
+            self.branch(self.kind, &stmt.orelse);
+        }
         self.body(&stmt.finalbody);
     }
 
@@ -288,140 +283,6 @@ impl<'a> Collector<'a> {
             }
         }
         self.branch(kind, &stmt.body);
-    }
-
-    fn import_statement(&mut self, stmt: &'a ast::StmtImport) {
-        for alias in &stmt.names {
-            let name = alias.name.as_str();
-            self.imported.insert(alias.asname.as_ref().map_or(name, |name| name.as_str()));
-            self.bind(
-                alias.asname.as_ref().map_or_else(|| name.split('.').next().unwrap_or(name), |name| name.as_str()),
-            );
-            if let (Some(asname), Some(known)) = (&alias.asname, super::probe::known(name)) {
-                self.aliases.insert(asname.as_str(), known);
-            }
-            self.import(stmt, self.kind, Asked::Absolute(name.into()), Names::Module);
-        }
-    }
-
-    fn import_from_statement(&mut self, stmt: &'a ast::StmtImportFrom) {
-        let module = stmt.module.as_ref().map_or("", |module| module.as_str());
-        let star = stmt.names.iter().any(|alias| alias.name.as_str() == "*");
-        if star {
-            if matches!(self.scope, Scope::Module) && self.kind != ImportKind::TypeChecking {
-                self.out.symbols.stars.push(self.out.imports.len() as u32);
-            }
-        } else {
-            for alias in &stmt.names {
-                let name = alias.name.as_str();
-                let local = alias.asname.as_ref().unwrap_or(&alias.name).as_str();
-                self.bind(local);
-                self.imported.insert(local);
-                if stmt.level == 0
-                    && let Some(known) = super::probe::known_member(module, name)
-                {
-                    self.aliases.insert(local, known);
-                }
-            }
-        }
-        let asked = if stmt.level == 0 {
-            Asked::Absolute(module.into())
-        } else {
-            Asked::Relative { level: stmt.level, rest: module.into() }
-        };
-        let names = if star {
-            Names::Star
-        } else {
-            Names::Listed(stmt.names.iter().map(|alias| alias.name.as_str().into()).collect())
-        };
-        self.import(stmt, self.kind, asked, names);
-    }
-
-    fn delete_statement(&mut self, stmt: &'a ast::StmtDelete) {
-        for target in &stmt.targets {
-            match target {
-                Expr::Name(name) if matches!(self.scope, Scope::Module) && self.certainty == Certainty::Sure => {
-                    self.bound.remove(name.id.as_str());
-                }
-                Expr::Name(_) => {}
-                other => self.visit_expr(other),
-            }
-        }
-    }
-
-    fn assigned_all(&mut self, value: &'a Expr, added: bool) {
-        if !matches!(self.scope, Scope::Module) {
-            return;
-        }
-        let mut all = if added { self.out.symbols.all.take().unwrap_or_default() } else { All::default() };
-        read_all(value, &mut all);
-        // Of two branches, the names of both count.
-        if let (false, true, Some(before)) = (added, self.certainty > Certainty::Sure, &self.out.symbols.all) {
-            all.names.extend(before.names.iter().cloned());
-            all.open |= before.open;
-        }
-        self.out.symbols.all = Some(all);
-    }
-
-    /// What a value of this form means under this name, beyond that the name is bound.
-    fn named(&mut self, target: &'a Expr, value: &'a Expr, folder: Option<&data::RelativePath>) {
-        match target {
-            Expr::Name(name) => {
-                let name = name.id.as_str();
-                if let Some(folder) = folder {
-                    self.folders.insert(name, folder.clone());
-                }
-                if matches!(self.scope, Scope::Module) && super::sites::is_setting(name) {
-                    self.settings(name, value);
-                }
-            }
-            Expr::Subscript(subscript) if super::probe::is_environ(&subscript.value) => self.settings("", value),
-            _ => {}
-        }
-    }
-
-    fn assignment(&mut self, targets: &'a [Expr], value: &'a Expr) {
-        self.visit_expr(value);
-        let folder = matches!(self.scope, Scope::Module).then(|| data::path_of(value, &self.folders)).flatten();
-        for target in targets {
-            self.named(target, value, folder.as_ref());
-            if is_name(target, "__all__") {
-                self.assigned_all(value, false);
-            }
-            if let Expr::Tuple(tuple) = target {
-                // `__getattr__, __dir__, __all__ = lazy_loader.attach(...)`
-                if tuple.elts.iter().any(|element| is_name(element, "__all__")) {
-                    self.out.symbols.all = Some(All { names: Vec::new(), open: true });
-                }
-            }
-            if is_name(target, "__path__") {
-                self.out.symbols.open_submodules = true;
-                self.site(target, Dynamic::ExtendsPath);
-            }
-            self.bind_target(target);
-        }
-    }
-
-    fn expression_statement(&mut self, stmt: &'a ast::StmtExpr) {
-        if let Expr::Call(call) = &*stmt.value
-            && let Expr::Attribute(attribute) = &*call.func
-            && is_name(&attribute.value, "__all__")
-        {
-            match (attribute.attr.as_str(), &*call.arguments.args) {
-                ("append", [one]) => {
-                    let mut all = self.out.symbols.all.take().unwrap_or_default();
-                    match one {
-                        Expr::StringLiteral(literal) => all.names.push(literal.value.to_str().into()),
-                        _ => all.open = true,
-                    }
-                    self.out.symbols.all = Some(all);
-                }
-                ("extend", [more]) => self.assigned_all(more, true),
-                ("remove" | "pop" | "clear" | "sort" | "insert" | "reverse", _) => {}
-                _ => self.out.symbols.all.get_or_insert_default().open = true,
-            }
-        }
-        self.visit_expr(&stmt.value);
     }
 
     fn statement(&mut self, stmt: &'a Stmt) {
@@ -468,17 +329,7 @@ impl<'a> Collector<'a> {
             Stmt::Delete(stmt) => self.delete_statement(stmt),
             Stmt::TypeAlias(stmt) => self.bind_target(&stmt.name),
             Stmt::Assign(stmt) => self.assignment(&stmt.targets, &stmt.value),
-            Stmt::AugAssign(stmt) => {
-                self.visit_expr(&stmt.value);
-                if is_name(&stmt.target, "__all__") {
-                    self.assigned_all(&stmt.value, true);
-                }
-                if is_name(&stmt.target, "__path__") {
-                    self.out.symbols.open_submodules = true;
-                    self.site(&*stmt.target, Dynamic::ExtendsPath);
-                }
-                self.bind_target(&stmt.target);
-            }
+            Stmt::AugAssign(stmt) => self.augmented_assignment(stmt),
             Stmt::AnnAssign(stmt) => {
                 self.visit_expr(&stmt.annotation);
                 // An annotation alone binds nothing.
@@ -522,13 +373,16 @@ impl<'a> Collector<'a> {
                     globals.extend(stmt.names.iter().map(ast::Identifier::as_str));
                 }
             }
-            Stmt::Expr(stmt) => self.expression_statement(stmt),
+            Stmt::Expr(stmt) => {
+                self.changed_all(&stmt.value);
+                self.visit_expr(&stmt.value);
+            }
             Stmt::Nonlocal(_) | Stmt::Pass(_) | Stmt::IpyEscapeCommand(_) => {}
         }
     }
 
     /// Every so many levels the stack is looked at, as the parser does.
-    fn nested(&mut self, walk: impl FnOnce(&mut Self)) {
+    pub(super) fn nested(&mut self, walk: impl FnOnce(&mut Self)) {
         self.depth += 1;
         if self.depth.is_multiple_of(16) {
             stacker::maybe_grow(256 * 1024, 4 * 1024 * 1024, || walk(self));
@@ -551,6 +405,19 @@ impl<'a> Visitor<'a> for Collector<'a> {
             Expr::Named(named) => {
                 this.visit_expr(&named.value);
                 this.bind_target(&named.target);
+            }
+            // Only one of them is looked at, or some.
+            Expr::If(choice) => {
+                this.visit_expr(&choice.test);
+                this.conditional(&[&choice.body, &choice.orelse]);
+            }
+            Expr::BoolOp(chain) => {
+                if let [first, rest @ ..] = &*chain.values {
+                    this.visit_expr(first);
+                    for value in rest {
+                        this.conditional(&[value]);
+                    }
+                }
             }
             Expr::Lambda(lambda) => {
                 if let Some(parameters) = &lambda.parameters {
@@ -595,59 +462,4 @@ pub(super) fn is_name(expr: &Expr, wanted: &str) -> bool {
 
 fn is_attribute_or_name(expr: &Expr, wanted: &str) -> bool {
     is_name(expr, wanted) || expr.as_attribute_expr().is_some_and(|attribute| attribute.attr.as_str() == wanted)
-}
-
-/// Adds what `value` lists to `all`: lists, tuples, sums of them, and what cannot be read as such.
-fn read_all(value: &Expr, all: &mut All) {
-    let elements = match value {
-        Expr::List(list) => &list.elts,
-        Expr::Tuple(tuple) => &tuple.elts,
-        Expr::Set(set) => &set.elts,
-        // A left-nested sum of a thousand terms is written by no one.
-        Expr::BinOp(sum) if sum.op == ast::Operator::Add => {
-            stacker::maybe_grow(64 * 1024, 1024 * 1024, || {
-                read_all(&sum.left, all);
-                read_all(&sum.right, all);
-            });
-            return;
-        }
-        _ => {
-            all.open = true;
-            return;
-        }
-    };
-    for element in elements {
-        match element {
-            Expr::StringLiteral(literal) => all.names.push(literal.value.to_str().into()),
-            _ => all.open = true,
-        }
-    }
-}
-
-/// Whether a handler for `exceptions` sees a failed import. Names that are no known exception count as if they did.
-fn catches_import_error(exceptions: Option<&Expr>) -> bool {
-    let Some(exceptions) = exceptions else { return true };
-    let name = match exceptions {
-        Expr::Tuple(tuple) => return tuple.elts.iter().any(|element| catches_import_error(Some(element))),
-        Expr::Name(name) => name.id.as_str(),
-        Expr::Attribute(attribute) => attribute.attr.as_str(),
-        _ => return true,
-    };
-    match name {
-        "ImportError" | "ModuleNotFoundError" | "Exception" | "BaseException" => true,
-        _ => !["Error", "Exception", "Warning", "Interrupt", "Exit", "Iteration"].iter().any(|end| name.ends_with(end)),
-    }
-}
-
-/// `contextlib.suppress(ImportError)`
-fn suppresses_import_error(context: &Expr) -> bool {
-    let Expr::Call(call) = context else { return false };
-    let name = match &*call.func {
-        Expr::Name(name) => name.id.as_str(),
-        Expr::Attribute(attribute) => attribute.attr.as_str(),
-        _ => return false,
-    };
-    name == "suppress" && call.arguments.args.iter().any(|argument| catches_import_error(Some(argument)))
-        // pytest.raises(ImportError) and its like.
-        || name == "raises"
 }

@@ -13,6 +13,9 @@ use super::syntax::Asked;
 /// Deeper than anybody joins paths, and shallow enough for any stack.
 const DEPTH: u32 = 24;
 
+/// Parts of a path: a program may make each out of the last one, and no file lies that deep.
+const LONGEST: usize = 128;
+
 /// Where a path begins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Base {
@@ -30,6 +33,8 @@ pub(super) struct RelativePath {
     pub up: u32,
     /// What comes below that.
     pub parts: Vec<Box<str>>,
+    /// No name that it was made of may stand for something else.
+    pub is_sure: bool,
 }
 
 /// A place that names one.
@@ -46,7 +51,7 @@ pub(super) type Folders<'a> = FxHashMap<&'a str, RelativePath>;
 
 impl RelativePath {
     fn of(base: Base) -> Self {
-        Self { base, up: 0, parts: Vec::new() }
+        Self { base, up: 0, parts: Vec::new(), is_sure: true }
     }
 
     fn parent(mut self) -> Self {
@@ -64,7 +69,8 @@ impl RelativePath {
             match part {
                 "" | "." => {}
                 ".." => self = self.parent(),
-                part => self.parts.push(part.into()),
+                part if self.parts.len() < LONGEST => self.parts.push(part.into()),
+                _ => return None,
             }
         }
         Some(self)

@@ -5,7 +5,9 @@
 //! table of names ([`names`]). Nothing is run, unless the names of modules without source are asked for ([`ask`]). Left
 //! out: what modules do with what they import, and imports whose module is computed; those are listed by line.
 
+mod all;
 mod ask;
+mod assign;
 mod build;
 mod collect;
 pub mod condition;
@@ -13,6 +15,8 @@ mod data;
 mod dynamic;
 mod elsewhere;
 mod finish;
+mod guard;
+mod imports;
 mod links;
 mod names;
 mod owner;

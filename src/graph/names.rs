@@ -3,7 +3,7 @@
 use rustc_hash::FxHashSet;
 
 use super::syntax::{Opaque, Symbols};
-use super::{Import, ModuleGraph, ModuleId, Target};
+use super::{Import, ImportKind, ModuleGraph, ModuleId, Target};
 
 /// Whether `from module import name` finds its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,7 @@ const IMPLICIT: [&str; 10] = [
     "__annotations__",
 ];
 
-fn is_bound(symbols: &Symbols, name: &str) -> bool {
+pub(super) fn is_bound(symbols: &Symbols, name: &str) -> bool {
     symbols.bound.binary_search_by(|bound| (**bound).cmp(name)).is_ok()
 }
 
@@ -82,12 +82,18 @@ impl ModuleGraph {
             if observed.names.binary_search_by(|known| (**known).cmp(name)).is_ok() {
                 return Lookup::Bound;
             }
+            // It has been imported: its stars have given what they give.
+            if observed.complete && !symbols.open_submodules {
+                return Lookup::NotBound;
+            }
             if observed.complete {
                 unsure = None;
             }
         }
         for star in &symbols.stars {
-            match self.through_star(self.import_at(id, *star), name, visited) {
+            // Stars may follow one another through thousands of modules.
+            let import = self.import_at(id, *star);
+            match stacker::maybe_grow(64 * 1024, 1024 * 1024, || self.through_star(import, name, visited)) {
                 Lookup::Bound => return Lookup::Bound,
                 Lookup::NotBound => {}
                 Lookup::CannotTell(cause) => unsure = unsure.or(Some(cause)),
@@ -100,9 +106,12 @@ impl ModuleGraph {
     }
 
     fn through_star(&self, import: &Import, name: &str, visited: &mut FxHashSet<ModuleId>) -> Lookup {
-        let Target::Module(from) = import.target else {
-            // Missing: where that is an error it is one of its own; where it is guarded the names are not there.
-            return Lookup::CannotTell(Opaque::StarImport);
+        let from = match (import.target, import.kind) {
+            (Target::Module(from), _) => from,
+            // Nothing comes of it.
+            (Target::Missing { .. }, ImportKind::Guarded) => return Lookup::NotBound,
+            // Made at run time, or an error of its own.
+            (Target::Missing { .. } | Target::RunTime, _) => return Lookup::CannotTell(Opaque::StarImport),
         };
         let symbols = &self.module(from).symbols;
         if let Some(all) = symbols.observed.as_ref().and_then(|observed| observed.all.as_ref()) {

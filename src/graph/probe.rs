@@ -100,6 +100,10 @@ impl<'a> Collector<'a> {
     fn call(&mut self, call: &'a ast::ExprCall) -> bool {
         if self.in_module() && call.arguments.args.iter().any(|argument| is_name(argument, "__name__")) {
             self.out.symbols.passes_name = true;
+            if call.arguments.args.iter().any(Expr::is_bytes_literal_expr) {
+                // PyArmor's `__pyarmor__(__name__, __file__, b"…")` runs the bytes as the module.
+                self.opaque(Opaque::Exec);
+            }
         }
         // Whoever is given the list may put a finder on it; what only reads it has a copy, or its length, made.
         if call.arguments.args.iter().any(|argument| self.is_sys(argument, "meta_path")) {
@@ -118,6 +122,7 @@ impl<'a> Collector<'a> {
                 let id = name.id.as_str();
                 match self.aliases.get(id).copied().unwrap_or(id) {
                     "import_module" | "__import__" => self.import_call(call),
+                    "addsitedir" => self.search_path_changed(call),
                     "exec" if self.in_module() || call.arguments.args.iter().any(|arg| is_namespace(arg, false)) => {
                         self.opaque(Opaque::Exec);
                         self.seen.loads = true;
@@ -139,6 +144,12 @@ impl<'a> Collector<'a> {
         }
     }
 
+    fn search_path_changed(&mut self, call: &ast::ExprCall) {
+        let line = self.lines.at(call.start());
+        self.out.symbols.changes_path.get_or_insert(line);
+        self.site(call, Dynamic::SearchPath);
+    }
+
     fn method_call(&mut self, call: &'a ast::ExprCall, attribute: &'a ast::ExprAttribute) -> bool {
         let method = attribute.attr.as_str();
         let receiver = &*attribute.value;
@@ -154,10 +165,9 @@ impl<'a> Collector<'a> {
             "_convert_" | "_convert" => self.opaque(Opaque::GlobalsChanged),
             _ => {}
         }
-        if self.is_sys(receiver, "path") && PATH_CHANGES.contains(&method) {
-            let line = self.lines.at(call.start());
-            self.out.symbols.changes_path.get_or_insert(line);
-            self.site(call, Dynamic::SearchPath);
+        // `site.addsitedir`
+        if method == "addsitedir" || self.is_sys(receiver, "path") && PATH_CHANGES.contains(&method) {
+            self.search_path_changed(call);
             self.visit_arguments(&call.arguments);
             return true;
         }
@@ -283,7 +293,7 @@ impl<'a> Collector<'a> {
             self.import(expr, ImportKind::Dynamic, package.clone(), Names::Module);
         }
         let line = self.lines.at(expr.start());
-        let certain = is_opened && self.in_module() && self.is_certain();
+        let certain = is_opened && path.is_sure && self.in_module() && self.is_certain();
         self.out.data.push(DataSite { line, path, certain });
         !is_opened
     }

@@ -107,15 +107,21 @@ impl ModuleGraph {
                     let Target::Module(target) = import.target else { continue };
                     let step = |imported| Step { importer: id, imported, line: import.line, kind: import.kind };
                     let is_tested = id == ModuleId::MAIN && import.line == 0 && import.kind == ImportKind::Dynamic;
-                    let mut push = |step| if is_tested { tested.push(step) } else { queues[reach].push_back(step) };
-                    for module in std::iter::once(target).chain(import.submodules.iter().copied()) {
-                        push((module, distance + 1, Some(step(module))));
+                    let mut push =
+                        |reach: usize, step| if is_tested { tested.push(step) } else { queues[reach].push_back(step) };
+                    push(reach, (target, distance + 1, Some(step(target))));
+                    for module in import.submodules.iter().copied() {
+                        // `from pkg import x` imports `pkg.x` only where `pkg` has no `x` by then, of its own statements.
+                        let name = self.module(module).name.last();
+                        let has_own = id != target && super::names::is_bound(&self.module(target).symbols, name);
+                        let reach = if has_own { Reach::Guarded as usize } else { reach };
+                        push(reach, (module, distance + 1, Some(step(module))));
                     }
                     // Importing `a.b` runs `a` first.
                     let mut name = self.module(target).name.parent();
                     while let Some(parent) = name {
                         if let Some(parent) = self.find(parent.as_str()) {
-                            push((parent, distance + 1, Some(step(parent))));
+                            push(reach, (parent, distance + 1, Some(step(parent))));
                         }
                         name = parent.parent();
                     }

@@ -63,8 +63,25 @@ enum Node {
 
 type Listing = FxHashMap<Box<str>, Node>;
 
+/// In `sys.modules` before a script's first line, whatever lies beside it. On 3.11 and later most are frozen as well.
+const STARTED: [&str; 11] = [
+    "_collections_abc",
+    "_sitebuiltins",
+    "abc",
+    "codecs",
+    "encodings",
+    "genericpath",
+    "io",
+    "os",
+    "posixpath",
+    "site",
+    "stat",
+];
+
 pub struct Resolver {
     path: Vec<PathBuf>,
+    /// How many entries of it are the application's.
+    own: usize,
     builtin: FxHashSet<Box<str>>,
     frozen: FxHashSet<Box<str>>,
     /// In the path finder's order, with the kind that a module beside them has.
@@ -93,6 +110,7 @@ impl Resolver {
         path.extend(facts.path.iter().filter(|entry| !application.contains(entry)).cloned());
         let mut resolver = Self {
             path,
+            own: application.len(),
             builtin: boxed(&facts.builtin_names),
             frozen: boxed(&facts.frozen_names),
             suffixes,
@@ -133,6 +151,10 @@ impl Resolver {
         let tail = name.rsplit('.').next().unwrap_or(name);
         let found = match parent {
             Some(parent) => self.find_in(tail, &parent.locations),
+            None if self.frozen.contains(name) || STARTED.contains(&name) => {
+                let others = self.path[self.own..].to_vec();
+                self.find_in(tail, &others)
+            }
             None => self.find_in(tail, &self.path.clone()),
         };
         if self.frozen.contains(name) {
@@ -216,10 +238,13 @@ impl Resolver {
             if init.is_file() {
                 return Some(Resolved { kind: ModuleKind::Package, file: Some(init), locations: vec![target] });
             }
-            let stem = target.file_name()?.to_str()?;
-            let listing = self.list(target.parent()?)?;
-            let (file, kind) = self.with_suffix(stem, &listing).into_iter().next()?;
-            return Some(Resolved { kind, file: Some(target.with_file_name(file)), locations: Vec::new() });
+            // A namespace stands in both tables.
+            if let Some(stem) = target.file_name().and_then(|name| name.to_str())
+                && let Some(listing) = target.parent().and_then(|parent| self.list(parent))
+                && let Some((file, kind)) = self.with_suffix(stem, &listing).into_iter().next()
+            {
+                return Some(Resolved { kind, file: Some(target.with_file_name(file)), locations: Vec::new() });
+            }
         }
         if let Some((parent, tail)) = name.rsplit_once('.')
             && let Some(folder) = self.mapping.get(parent).cloned()

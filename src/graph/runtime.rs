@@ -42,17 +42,8 @@ impl ModuleGraph {
         let filled = self.filled();
         for at in 0..self.modules.len() {
             let module = &self.modules[at];
-            let helped = || {
-                let helper = |import: &Import| match import.target {
-                    Target::Module(id) => {
-                        std::iter::once(&id).chain(&import.submodules).any(|id| self.module(*id).symbols.writes_modules)
-                    }
-                    Target::Missing { .. } | Target::RunTime => false,
-                };
-                module.symbols.passes_name && self.imports_of(ModuleId(at as u32)).iter().any(helper)
-            };
             // `sys.modules["own.name"] = …`, or a helper's doing.
-            if helped()
+            if self.is_helped(ModuleId(at as u32))
                 || filled.contains(&ModuleId(at as u32))
                 || (module.symbols.registers.binary_search_by(|name| (**name).cmp(module.name.as_str())).is_ok()
                     && !self.searches_in_vain(ModuleId(at as u32)))
@@ -75,6 +66,22 @@ impl ModuleGraph {
         }
     }
 
+    /// Whether a module gives its name to something that may put another one in its place. What the standard library does so
+    /// it does to itself: `typing` fills `sys.modules` with `typing.io`, and nobody's `getLogger(__name__)` is meant.
+    fn is_helped(&self, id: ModuleId) -> bool {
+        let module = self.module(id);
+        let is_helper = |id: &ModuleId| {
+            let helper = self.module(*id);
+            let is_meant = helper.origin != Origin::Stdlib || module.origin == Origin::Stdlib;
+            helper.symbols.writes_modules && is_meant
+        };
+        let has_helper = |import: &Import| match import.target {
+            Target::Module(target) => std::iter::once(&target).chain(&import.submodules).any(is_helper),
+            Target::Missing { .. } | Target::RunTime => false,
+        };
+        module.symbols.passes_name && self.imports_of(id).iter().any(has_helper)
+    }
+
     /// A package that makes way for a file of its own name, where no entry of the path has that file: it stays what its
     /// statements make it.
     fn searches_in_vain(&self, id: ModuleId) -> bool {
@@ -84,14 +91,20 @@ impl ModuleGraph {
         searches && module.kind == ModuleKind::Package && !self.rivals.get(&id).is_some_and(has_file)
     }
 
-    /// Modules of its own package that a module takes out of `sys.modules`, to fill them.
+    /// Modules of its own package that a module takes out of `sys.modules`, to fill them, or puts something else in the
+    /// place of, as twisted does with its reactor.
     fn filled(&self) -> FxHashSet<ModuleId> {
-        let touched = self.modules.iter().flat_map(|module| {
+        let mut filled = FxHashSet::default();
+        for module in &self.modules {
             let top = module.name.top_level();
-            let own = move |name: &&str| name.split('.').next() == Some(top) && *name != module.name.as_str();
-            module.symbols.touched.iter().map(|name| &**name).filter(own)
-        });
-        touched.filter_map(|name| self.find(name)).collect()
+            let own = |name: &&str| name.split('.').next() == Some(top) && *name != module.name.as_str();
+            let ids = |names: &[Box<str>]| {
+                names.iter().map(|name| &**name).filter(own).filter_map(|name| self.find(name)).collect::<Vec<_>>()
+            };
+            filled.extend(ids(&module.symbols.touched));
+            filled.extend(ids(&module.symbols.registers).into_iter().filter(|id| !self.searches_in_vain(*id)));
+        }
+        filled
     }
 
     fn patches(&self) -> FxHashSet<(ModuleId, Box<str>)> {

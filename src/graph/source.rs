@@ -28,20 +28,88 @@ pub(crate) fn decode(mut bytes: Vec<u8>) -> Result<String, Uninspectable> {
     }
     let encoding = declared(&bytes).unwrap_or_else(|| "utf-8".to_owned());
     match encoding.as_str() {
-        "utf-8" | "utf8" | "ascii" | "us-ascii" => String::from_utf8(bytes).map_err(|error| Uninspectable {
-            line: line_of(error.as_bytes(), error.utf8_error().valid_up_to()),
-            message: format!("not {encoding}, and no other encoding is declared"),
-        }),
-        // The first 256 code points are Latin-1 itself; its relatives differ in letters, not in what Python
-        // takes as syntax.
-        "latin-1" | "latin1" | "iso-8859-1" | "iso-8859-15" | "latin-9" | "cp1252" | "windows-1252" => {
-            Ok(bytes.into_iter().map(char::from).collect())
+        name if name.starts_with("utf-8") || ["utf8", "ascii", "us-ascii"].contains(&name) => String::from_utf8(bytes)
+            .map_err(|error| Uninspectable {
+                line: line_of(error.as_bytes(), error.utf8_error().valid_up_to()),
+                message: format!("not {encoding}, and no other encoding is declared"),
+            }),
+        name if PAIRS.contains(&name) => Ok(pairs(&bytes, JAPANESE.contains(&name))),
+        // ASCII below 0x80, and letters above it, one byte or several each. Which letters they are is nothing that Python
+        // takes as syntax: the first 256 code points do for all.
+        name if FAMILIES.iter().any(|family| name.starts_with(family)) => {
+            Ok(String::from_utf8(bytes)
+                .unwrap_or_else(|error| error.as_bytes().iter().copied().map(char::from).collect()))
         }
-        _ => String::from_utf8(bytes).map_err(|error| Uninspectable {
+        // A distribution may have registered it: future-fstrings and its like, over UTF-8.
+        name => String::from_utf8(bytes).map_err(|error| Uninspectable {
             line: line_of(error.as_bytes(), error.utf8_error().valid_up_to()),
-            message: format!("declared as {encoding}, which is not read here"),
+            message: format!("neither UTF-8 nor an encoding that Python has: `{name}` is declared"),
         }),
     }
+}
+
+/// How the names of CPython's other encodings for sources begin.
+///
+/// Source: <https://docs.python.org/3/library/codecs.html#standard-encodings>
+const FAMILIES: [&str; 19] = [
+    "8859",
+    "ansi",
+    "arabic",
+    "cp",
+    "cyrillic",
+    "euc",
+    "greek",
+    "hebrew",
+    "hp-roman8",
+    "ibm",
+    "iso",
+    "koi8",
+    "ks",
+    "kz",
+    "l",
+    "mac",
+    "ptcp154",
+    "tis",
+    "windows",
+];
+
+/// Encodings in which the second byte of a letter may be ASCII, a backslash too.
+const PAIRS: [&str; 17] = [
+    "gbk",
+    "gb2312",
+    "gb18030",
+    "cp936",
+    "936",
+    "big5",
+    "big5-hkscs",
+    "big5hkscs",
+    "cp950",
+    "shift-jis",
+    "shiftjis",
+    "sjis",
+    "cp932",
+    "ms932",
+    "cp949",
+    "uhc",
+    "johab",
+];
+
+/// Those of them whose half-width katakana are single bytes.
+const JAPANESE: [&str; 5] = ["shift-jis", "shiftjis", "sjis", "cp932", "ms932"];
+
+/// One letter, no matter which, for each pair.
+fn pairs(bytes: &[u8], has_katakana: bool) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    let mut rest = bytes.iter();
+    while let Some(byte) = rest.next() {
+        if *byte <= 0x80 || has_katakana && (0xa1..=0xdf).contains(byte) {
+            text.push(char::from(*byte));
+        } else {
+            rest.next();
+            text.push('\u{e4}');
+        }
+    }
+    text
 }
 
 /// PEP 263: a comment in the first two lines that matches `coding[:=]\s*([-\w.]+)`.
@@ -90,8 +158,16 @@ mod tests {
             3
         );
         assert_eq!(decode(b"\n\n'\xe4'".to_vec()).unwrap_err().line, 3);
-        assert!(decode(b"# coding: shift_jis\n'\x82\xa0'".to_vec()).unwrap_err().message.contains("shift-jis"));
+        assert_eq!(decode(b"# coding: cp1251\n'\xcf'".to_vec()).unwrap().lines().last(), Some("'\u{cf}'"));
+        // The second byte of the letter is a backslash.
+        assert_eq!(
+            decode(b"# coding: shift_jis\n'\x83\x5c\xb1'".to_vec()).unwrap().lines().last(),
+            Some("'\u{e4}\u{b1}'")
+        );
+        assert_eq!(decode(b"# coding: gbk\n'\x81\x5c'".to_vec()).unwrap().lines().last(), Some("'\u{e4}'"));
         assert_eq!(decode(b"a\nb\0".to_vec()).unwrap_err().line, 2);
+        assert_eq!(decode(b"# coding: klingon\n'\xe4'".to_vec()).unwrap_err().line, 2);
+        assert!(decode("# coding: future_fstrings\n'ä'".as_bytes().to_vec()).is_ok());
     }
 
     #[test]

@@ -189,20 +189,33 @@ pub(super) struct Syntax {
 
 /// Reads `text`; `main` says whether it runs as `__main__`.
 pub(super) fn read(text: &str, target: &Arc<Target>, main: bool) -> Result<Syntax, Uninspectable> {
-    let parsed = parse_unchecked(text, ParseOptions::from(Mode::Module));
+    let [major, minor, _] = target.version.map(|part| u8::try_from(part).unwrap_or(u8::MAX));
+    let version = ruff_python_ast::PythonVersion { major, minor };
+    let parsed = parse_unchecked(text, ParseOptions::from(Mode::Module).with_target_version(version));
     let lines = Lines::of(text);
-    let result = match (parsed.errors().first(), parsed.syntax()) {
-        (None, ruff_python_ast::Mod::Module(module)) => Ok(Collector::new(target, &lines, main).collect(&module.body)),
-        (Some(error), _) => {
+    let newer = parsed.unsupported_syntax_errors().first();
+    let result = match (parsed.errors().first(), newer, parsed.syntax()) {
+        (Some(error), ..) => {
             Err(Uninspectable { line: lines.at(error.location.start()), message: error.error.to_string() })
         }
-        (None, ruff_python_ast::Mod::Expression(_)) => unreachable!("parsed in Mode::Module"),
+        (None, Some(newer), _) => {
+            Err(Uninspectable { line: lines.at(newer.range.start()), message: newer.to_string() })
+        }
+        (None, None, ruff_python_ast::Mod::Module(module)) => {
+            Ok(Collector::new(target, &lines, main).collect(&module.body))
+        }
+        (None, None, ruff_python_ast::Mod::Expression(_)) => unreachable!("parsed in Mode::Module"),
     };
     // A tree frees itself by recursion, a level for each byte of the source at worst.
-    let stack = text.len().saturating_mul(BYTES_A_LEVEL).min(MOST_STACK);
-    stacker::maybe_grow(stack, stack, move || drop(parsed));
+    let stack = text.len().saturating_mul(BYTES_A_LEVEL);
+    if stack <= MOST_STACK {
+        stacker::maybe_grow(stack, stack, move || drop(parsed));
+    } else {
+        // A mapping of that size may be refused. Nor is it kept for long: this process ends soon.
+        std::mem::forget(parsed);
+    }
     result
 }
 
 const BYTES_A_LEVEL: usize = 1024;
-const MOST_STACK: usize = 4 << 30;
+const MOST_STACK: usize = 1 << 30;

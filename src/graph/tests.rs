@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use super::condition::Target;
 use super::data::Base;
+use super::source::Uninspectable;
 use super::syntax::{self, Asked, Names, Opaque, Syntax};
 
 fn read(text: &str) -> Syntax {
-    let target = Target {
-        version: [3, 11, 7],
-        platform: "linux".to_owned(),
-        os_name: "posix".to_owned(),
-        system: "Linux".to_owned(),
-    };
-    syntax::read(text, &Arc::new(target), false).unwrap()
+    read_for([3, 11, 7], text).unwrap()
+}
+
+fn read_for(version: [u32; 3], text: &str) -> Result<Syntax, Uninspectable> {
+    let target =
+        Target { version, platform: "linux".to_owned(), os_name: "posix".to_owned(), system: "Linux".to_owned() };
+    syntax::read(text, &Arc::new(target), false)
 }
 
 /// `line kind module [names]`, one for each import.
@@ -38,6 +39,19 @@ fn bound(text: &str) -> Vec<String> {
     read(text).symbols.bound.iter().map(ToString::to_string).collect()
 }
 
+/// What is kept of a module is found again only while the code that read it is the same.
+#[test]
+fn all_that_reads_a_module_is_named_where_it_is_kept() {
+    let kept = include_str!("read.rs");
+    for entry in fs_err::read_dir(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/graph")).unwrap() {
+        let path = entry.unwrap().path();
+        if fs_err::read_to_string(&path).unwrap().contains("impl<'a> Collector<'a>") && !path.ends_with("tests.rs") {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            assert!(kept.contains(&format!("include_str!(\"{name}\")")), "{name}");
+        }
+    }
+}
+
 /// Whether the function exists at all, nobody can tell here; of one in a `try` its calls are not guarded by that.
 #[test]
 fn functions_in_branches() {
@@ -56,8 +70,17 @@ except ImportError:
 if sys.version_info >= (3,):
     def h():
         import d
+try:
+    import z
+except ImportError:
+    def i():
+        import e
+else:
+    def i():
+        import f
 ";
-    assert_eq!(imports(text), ["3 Guarded a", "9 Deferred c", "14 Deferred d"]);
+    let wanted = ["3 Guarded a", "9 Deferred c", "14 Deferred d", "16 Guarded z", "19 Guarded e", "22 Guarded f"];
+    assert_eq!(imports(text), wanted);
 }
 
 #[test]
@@ -79,6 +102,15 @@ def late():
 open(HERE / 'h', 'w')
 computed = HERE / name
 chain = __file__ + '/i' + name
+PLACE = HERE / 'j'
+PLACE = os.environ.get('PLACE', PLACE)
+open(PLACE)
+PLACE = HERE / 'k'
+open(PLACE)
+text = open(HERE / 'l') if known else known and open(HERE / 'm')
+if known:
+    PLACE = HERE / 'n'
+open(PLACE)
 ";
     let shown = |site: &super::data::DataSite| {
         let path = &site.path;
@@ -96,6 +128,14 @@ chain = __file__ + '/i' + name
     13 OwnName("") -0 f.txt
     13 Absolute("pkg") -0 g
     14 file -1 h
+    17 file -1 j
+    19 file -1 j
+    20 file -1 k
+    21 file -1 k !
+    22 file -1 l
+    22 file -1 m
+    24 file -1 n
+    25 file -1 n
     "#);
     let deep = format!("x = __file__{}\n", " + '/a'".repeat(20_000));
     assert!(read(&deep).data.len() < 40);
@@ -188,15 +228,34 @@ fn what_guards_an_import_and_what_does_not() {
         "except Exception as e:\n    log(e)",
         "except:\n    pass",
         "except OPTIONAL:\n    pass",
+        "except ImportError:\n    parser.exit()",
+        "except ImportError:\n    if not required:\n        return None\n    raise",
     ] {
         assert!(guarded(handler), "{handler}");
     }
     for handler in [
         "except ValueError:\n    pass",
         "except ImportError as e:\n    raise RuntimeError('a') from e",
+        "except ImportError:\n    print('pip install a')\n    sys.exit(1)",
+        "except ImportError:\n    os._exit(1)",
+        "except ImportError:\n    for x in y:\n        if x:\n            break\n    raise",
         "finally:\n    pass",
     ] {
         assert!(!guarded(handler), "{handler}");
+    }
+    let guarded = |context: &str| imports(&format!("with {context}:\n    import a\n"))[0].contains("Guarded");
+    for context in [
+        "contextlib.suppress(ImportError)",
+        "suppress(ValueError, ModuleNotFoundError)",
+        "pytest.raises(ImportError)",
+        "try_import() as _imports",
+        "LazyImport('pip install a') as a_import",
+        "lock, optional_import_block()",
+    ] {
+        assert!(guarded(context), "{context}");
+    }
+    for context in ["suppress(ValueError)", "open(x)", "lock", "warnings.catch_warnings()"] {
+        assert!(!guarded(context), "{context}");
     }
 }
 
@@ -260,12 +319,31 @@ def outer():
     global gg
     gg = 1
 [hh := y for ii in z]
-type jj = int
 kk.ll = 1
 globals()['mm'] = 1
 ";
-    let wanted = "Cls a aa b bb c cc d dd e ee f ff fn g gg hh i j jj k l m mm n o outer q r u w1";
+    let wanted = "Cls a aa b bb c cc d dd e ee f ff fn g gg hh i j k l m mm n o outer q r u w1";
     assert_eq!(bound(text).join(" "), wanted);
+    assert_eq!(read_for([3, 12, 0], "type jj = int").unwrap().symbols.bound[..], ["jj".into()]);
+}
+
+/// Written on a newer Python than the target's.
+#[test]
+fn syntax_that_the_target_does_not_have() {
+    for (minor, text) in [
+        (9, "match x:\n    case 1: pass"),
+        (10, "try: pass\nexcept* E: pass"),
+        (11, "type X = int"),
+        (11, "def f[T](x: T): pass"),
+        (11, "s = f\"{d[\"a\"]}\""),
+        (12, "def f[T = int](x: T): pass"),
+    ] {
+        let why = read_for([3, minor, 0], text).unwrap_err();
+        assert!(why.line > 0 && why.message.contains("Python 3."), "{text}: {why:?}");
+        assert!(read_for([3, minor + 1, 0], text).is_ok(), "{text}");
+    }
+    // Not in the grammar's documentation, and taken all the same.
+    assert!(read_for([3, 9, 0], "with (open(a) as b, open(c) as d): pass").is_ok());
 }
 
 #[test]
@@ -304,6 +382,10 @@ fn what_all_lists() {
     assert_eq!(all("__all__ = ['a']\n__all__ += ['b']\n__all__.extend(('c',))\n__all__.append('d')").0, "a b c d");
     assert_eq!(all("__all__ = ['a'] + ['b']"), ("a b".to_owned(), false));
     assert_eq!(all("__all__ = ['a'] + other.__all__"), ("a".to_owned(), true));
+    assert_eq!(all("__all__ = ['a']\n__all__.insert(0, 'b')"), ("a b".to_owned(), false));
+    // What it was before is another module's to say.
+    assert_eq!(all("from .core import __all__\n__all__ += ['a']"), ("a".to_owned(), true));
+    assert_eq!(all("from .core import __all__\n__all__.insert(0, 'a')"), ("a".to_owned(), true));
     assert_eq!(read("a = 1").symbols.all, None);
 }
 
@@ -335,6 +417,20 @@ sys.modules['x'] = importlib.util.module_from_spec(spec)
 }
 
 #[test]
+fn changes_of_the_path() {
+    let line = |text: &str| read(text).symbols.changes_path;
+    for text in [
+        "import sys\nsys.path.insert(0, x)",
+        "import sys\nsys.path[:0] = [x]",
+        "import site\nsite.addsitedir(x)",
+        "from site import addsitedir\naddsitedir(x)",
+    ] {
+        assert_eq!(line(text), Some(2), "{text}");
+    }
+    assert_eq!(line("import sys\nprint(sys.path)"), None);
+}
+
+#[test]
 fn hostile_sources_end_in_a_result() {
     let target = Arc::new(Target {
         version: [3, 11, 7],
@@ -348,6 +444,8 @@ fn hostile_sources_end_in_a_result() {
         format!("x = {}1", "-".repeat(100_000)),
         format!("x = {}1", "1+".repeat(100_000)),
         format!("x = a{}", ".b".repeat(100_000)),
+        format!("import a{}", ".b".repeat(100_000)),
+        format!("import_module('a{}')", ".b".repeat(100_000)),
         format!("x = {}1", "lambda: ".repeat(20_000)),
         (0..2_000).fold(String::new(), |text, depth| text + &" ".repeat(depth) + "if x:\n")
             + &" ".repeat(2_000)

@@ -26,6 +26,11 @@ pub enum Error {
     NoDistribution { name: String },
     #[error("`[runner] exclude` names the distribution `{name}`, which is installed editable: name its files there")]
     Editable { name: String },
+    #[error(
+        "`[runner] exclude` names the distribution `{name}`, which has no RECORD, so that nothing tells its files: name its \
+         modules (`module:…`)"
+    )]
+    NoRecord { name: String },
     #[error("`[runner] exclude` names the module `{name}`, which no entry of `sys.path` has")]
     NoModule { name: String },
     #[error("`[runner] exclude` names the module `{name}`, which is a part of the interpreter")]
@@ -42,6 +47,9 @@ impl Without {
             };
             if dist.editable.is_some() {
                 return Err(Error::Editable { name: name.to_owned() });
+            }
+            if dist.files.is_empty() {
+                return Err(Error::NoRecord { name: name.to_owned() });
             }
             without.distribution(dist, environment);
         }

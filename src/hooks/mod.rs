@@ -89,7 +89,11 @@ pub enum Error {
 }
 
 /// Each built-in file by name.
-const BUILT_IN: &[(&str, &str)] = &[("tiktoken.toml", include_str!("../../hooks/tiktoken.toml"))];
+const BUILT_IN: &[(&str, &str)] = &[
+    ("jpype1.toml", include_str!("../../hooks/jpype1.toml")),
+    ("pythonnet.toml", include_str!("../../hooks/pythonnet.toml")),
+    ("tiktoken.toml", include_str!("../../hooks/tiktoken.toml")),
+];
 
 impl Hooks {
     /// The built-in hooks, then those of `folders`.

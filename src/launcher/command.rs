@@ -14,7 +14,7 @@ use super::mark::{self, Durability};
 use super::retire::{self, Outcome};
 use super::root::{self, Root};
 use super::tree::{self, Found};
-use super::unpack;
+use super::unpack::{self, OwnRights};
 use crate::format::{Digest, Footer, Manifest, Part};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +58,7 @@ pub(super) fn info(image: &Image, arguments: &[OsString]) -> Result<(), Error> {
 pub(super) fn extract(image: &Image, arguments: &[OsString]) -> Result<(), Error> {
     let [folder] = arguments else { return Err(Error::Arguments("PACKPROOF=extract and one argument, a new folder")) };
     require_payload(image)?;
+    let _rights = OwnRights::kept();
     // Without a slash at the end, which would make the work folder one inside it.
     let folder: PathBuf = Path::new(folder).components().collect();
     let mut work = folder.clone().into_os_string();
@@ -120,9 +121,10 @@ pub(super) fn check(image: &Image, environment: &Environment, arguments: &[OsStr
         return Err(Error::Arguments("PACKPROOF=check, without arguments"));
     }
     require_payload(image)?;
+    let _rights = OwnRights::kept();
     let manifest = &image.artifact.manifest;
     let index = image.artifact.index()?;
-    let Some((root, _lease)) = tree::marked(&root::candidates(environment), image) else {
+    let Some((root, _lease)) = tree::marked(&root::candidates(environment).fit, image) else {
         let made = tree::find_or_make(image, environment, Found::AsMarked)?;
         say(format!("{}: was not there or not whole; unpacked\n", made.path.display()).as_bytes());
         return Ok(());
@@ -149,8 +151,9 @@ pub(super) fn clean(image: &Image, environment: &Environment, arguments: &[OsStr
         return Err(Error::Arguments("PACKPROOF=clean, without arguments"));
     }
     require_payload(image)?;
+    let _rights = OwnRights::kept();
     let mut failure = None;
-    for path in root::candidates(environment) {
+    for path in root::candidates(environment).fit {
         if let Ok(root) = Root::open(&path) {
             // What one folder or tree refuses is no reason to leave the others.
             failure = clean_root(&root, &image.artifact.manifest).err().or(failure);

@@ -1,9 +1,10 @@
 //! Becoming the interpreter.
 
-use std::ffi::{CStr, CString, OsString, c_char};
+use std::ffi::{CStr, CString, OsStr, OsString, c_char};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::Path;
 use std::ptr;
 
 use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
@@ -125,6 +126,17 @@ fn replace_process(argv: Vec<Vec<u8>>, variables: Vec<Vec<u8>>) -> io::Error {
 pub(super) fn privileged() -> bool {
     // SAFETY: it reads a vector that the kernel left on the stack, and takes no pointer.
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+}
+
+/// What `sys.argv[0]` is to be. A bare name, as a shell leaves it that went through PATH, could not be opened again, as
+/// programs do that start themselves anew; a script gets the path at which it was found, and so does this.
+pub(super) fn full_name(invoked: OsString) -> OsString {
+    let is_its = |noted: &&OsStr| {
+        !invoked.as_bytes().contains(&b'/')
+            && noted.as_bytes().contains(&b'/')
+            && Path::new(noted).file_name() == Some(&*invoked)
+    };
+    noted_path().map(OsStr::from_bytes).filter(is_its).map(OsStr::to_owned).unwrap_or(invoked)
 }
 
 /// The path that the kernel was given to execute, `AT_EXECFN`.

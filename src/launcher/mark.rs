@@ -145,15 +145,15 @@ fn read(file: &OwnedFd, manifest: &Manifest) -> Option<String> {
     (boot.len() == BOOT).then(|| boot.trim_end().to_owned())
 }
 
-/// The script that is started next is looked for as well, and a file that is never read, as cleaners of temporary files
-/// take what was not read for long, one by one.
+/// What is started next is looked for as well, interpreter and script, and a file that is never read, as cleaners of
+/// temporary files take what was not read for long, one by one.
 fn has_entry(tree: &OwnedFd, manifest: &Manifest) -> bool {
-    let entry = match &manifest.start.entry {
-        StartEntry::Script(path) => path,
-        StartEntry::Module(_) => &manifest.start.interpreter,
-    };
     let is_there = |path: &str| statat(tree, path, AtFlags::empty()).is_ok();
-    is_there(entry.as_str()) && is_there(UNREAD)
+    let has_script = match &manifest.start.entry {
+        StartEntry::Script(path) => is_there(path.as_str()),
+        StartEntry::Module(_) => true,
+    };
+    has_script && is_there(manifest.start.interpreter.as_str()) && is_there(UNREAD)
 }
 
 /// In place, as leases are held on this very file. Whoever may not write to the tree compares it again next time.

@@ -51,7 +51,7 @@ fn run() -> Result<(), Error> {
         return Err(Error::Privileged);
     }
     let mut arguments = env::args_os();
-    let invoked = arguments.next().unwrap_or_default();
+    let invoked = exec::full_name(arguments.next().unwrap_or_default());
     let arguments: Vec<OsString> = arguments.collect();
     let environment = Environment::sort(env::vars_os());
     let command = Command::parse(environment.command.as_deref())?;

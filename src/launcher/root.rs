@@ -25,21 +25,43 @@ pub(super) const PROBE: &str = ".packproof-probe-";
 /// Bytes of a cache folder's path. Python, and much that it runs, stops at 4096 for a whole path.
 const LONGEST: usize = 2048;
 
-/// Where trees may lie, in the order of preference.
-pub(super) fn candidates(environment: &Environment) -> Vec<PathBuf> {
-    let mut paths = Vec::new();
-    paths.extend(environment.cache.as_ref().map(PathBuf::from));
-    paths.extend(environment.xdg_cache.as_ref().map(|folder| Path::new(folder).join("packproof")));
-    paths.extend(environment.home.as_ref().map(|home| Path::new(home).join(".cache/packproof")));
-    paths.push(PathBuf::from(format!("/var/tmp/packproof-{}", geteuid().as_raw())));
-    let mut seen = Vec::new();
-    paths.retain(|path| {
-        !seen.contains(path) && {
-            seen.push(path.clone());
-            true
+/// Where trees may lie, in the order of preference; and what will not do whatever lies there, with the reason.
+#[derive(Debug, Default)]
+pub(super) struct Candidates {
+    pub(super) fit: Vec<PathBuf>,
+    pub(super) unfit: Vec<(PathBuf, String)>,
+}
+
+impl Candidates {
+    fn add(&mut self, path: PathBuf) {
+        if !self.fit.contains(&path) {
+            self.fit.push(path);
         }
-    });
-    paths
+    }
+
+    /// `sudo -E` leaves another user's `HOME`. That user could exchange what lies below it, and could not use a cache
+    /// that this one made there.
+    fn add_below(&mut self, folder: &Path, name: &str) {
+        match rustix::fs::stat(folder).ok().and_then(|stat| unfit_user(stat.st_uid, geteuid().as_raw())) {
+            Some(reason) => self.unfit.push((folder.join(name), format!("{} {reason}", folder.display()))),
+            None => self.add(folder.join(name)),
+        }
+    }
+}
+
+pub(super) fn candidates(environment: &Environment) -> Candidates {
+    let mut candidates = Candidates::default();
+    if let Some(folder) = &environment.cache {
+        candidates.add(folder.into());
+    }
+    if let Some(folder) = &environment.xdg_cache {
+        candidates.add_below(folder.as_ref(), "packproof");
+    }
+    if let Some(home) = &environment.home {
+        candidates.add_below(home.as_ref(), ".cache/packproof");
+    }
+    candidates.add(PathBuf::from(format!("/var/tmp/packproof-{}", geteuid().as_raw())));
+    candidates
 }
 
 impl Root {
@@ -89,6 +111,11 @@ impl Root {
         fstat(&self.fd).is_ok_and(|stat| stat.st_uid == 0 && stat.st_mode & 0o011 != 0)
     }
 
+    /// Whether nothing can be executed from here, whatever its mode.
+    pub(super) fn is_noexec(&self) -> bool {
+        fstatvfs(&self.fd).is_ok_and(|stat| stat.f_flag.contains(StatVfsMountFlags::NOEXEC))
+    }
+
     /// Whether `needed` bytes can be unpacked and executed here. Asks the kernel rather than the mode bits.
     pub(super) fn probe(&self, needed: u64) -> Result<(), String> {
         let stat = fstatvfs(&self.fd).map_err(describe)?;
@@ -99,7 +126,8 @@ impl Root {
             return Err("mounted noexec, so no program starts from there".to_owned());
         }
         let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-        if free < needed {
+        // A size of nothing is what file systems say that do not count: ramfs, and some of FUSE.
+        if stat.f_blocks > 0 && free < needed {
             return Err(format!("{} MiB free, {} MiB needed", free >> 20, (needed >> 20) + 1));
         }
         let name = format!("{PROBE}{}", getpid().as_raw_nonzero());
@@ -121,12 +149,20 @@ fn describe(errno: Errno) -> String {
     std::io::Error::from(errno).to_string()
 }
 
-/// The same user and root are trusted, nobody else: a group that may write could swap what this user executes.
+/// The same user and root are trusted, nobody else.
+fn unfit_user(owner: u32, me: u32) -> Option<String> {
+    (owner != me && owner != 0).then(|| format!("belongs to user {owner}, not to {me}"))
+}
+
+/// Nor is a group that may write: it could swap what this user executes.
 fn unfit_owner(owner: u32, mode: u32, me: u32) -> Option<String> {
-    if owner != me && owner != 0 {
-        Some(format!("belongs to user {owner}, not to {me}"))
+    if let Some(reason) = unfit_user(owner, me) {
+        Some(reason)
     } else if mode & 0o022 != 0 {
-        Some(format!("others may write to it (mode {:04o}); `chmod go-w` it", mode & 0o7777))
+        Some(format!(
+            "others may write to it (mode {:04o}); name a new folder inside it, or `chmod go-w` it",
+            mode & 0o7777
+        ))
     } else {
         None
     }
@@ -173,10 +209,10 @@ mod tests {
     fn candidates_in_order_and_once() {
         let given = [("HOME", "/h"), ("XDG_CACHE_HOME", "/h/.cache"), ("PACKPROOF_CACHE", "/c")];
         let environment = Environment::sort(given.map(|(name, value)| (name.into(), value.into())).into_iter());
-        let paths = candidates(&environment);
+        let paths = candidates(&environment).fit;
         assert_eq!(paths[..2], [PathBuf::from("/c"), PathBuf::from("/h/.cache/packproof")]);
         assert!(paths.len() == 3 && paths[2].starts_with("/var/tmp"));
-        assert_eq!(candidates(&Environment::default()).len(), 1);
+        assert_eq!(candidates(&Environment::default()).fit.len(), 1);
     }
 
     #[test]

@@ -11,7 +11,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::fs::{
-    AtFlags, Dir, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, openat, renameat, statat, syncfs, unlinkat,
+    AtFlags, Dir, FlockOperation, Mode, OFlags, chmodat, flock, fstat, mkdirat, openat, renameat, statat, syncfs,
+    unlinkat,
 };
 use rustix::io::{Errno, retry_on_intr};
 
@@ -21,8 +22,8 @@ use super::glibc;
 use super::image::Image;
 use super::mark::{self, Durability, Lease, Locked};
 use super::retire;
-use super::root::{self, Root};
-use super::unpack;
+use super::root::{self, Candidates, Root};
+use super::unpack::{self, OwnRights};
 use crate::format::{Digest, MARK, Manifest, UNREAD, is_name};
 
 /// What a marked tree counts for.
@@ -44,17 +45,18 @@ pub(super) struct Tree {
 /// The tree, unpacked first where no candidate has it.
 pub(super) fn find_or_make(image: &Image, environment: &Environment, found: Found) -> Result<Tree, Error> {
     let manifest = &image.artifact.manifest;
-    let candidates = root::candidates(environment);
+    let _rights = OwnRights::kept();
+    let Candidates { fit, unfit } = root::candidates(environment);
     let tree = |root: &Root, lease| Tree { path: root.path.join(manifest.tree_name()), lease };
     if found == Found::AsMarked
-        && let Some((root, lease)) = marked(&candidates, image)
+        && let Some((root, lease)) = marked(&fit, image)
     {
         return Ok(tree(&root, lease));
     }
     glibc::check(manifest)?;
-    let mut reasons = Vec::new();
+    let mut reasons = unfit;
     let mut last = None;
-    for path in candidates {
+    for path in fit {
         let fit = Root::open_or_make(&path).and_then(|root| root.probe(needed(manifest)).map(|()| root));
         match fit {
             Err(reason) => reasons.push((path, reason)),
@@ -70,7 +72,8 @@ pub(super) fn find_or_make(image: &Image, environment: &Environment, found: Foun
 /// The first candidate that has a whole tree, and the lease of that.
 pub(super) fn marked(candidates: &[PathBuf], image: &Image) -> Option<(Root, Lease)> {
     candidates.iter().find_map(|path| {
-        let root = Root::open(path).ok()?;
+        // A mount may have become so since the tree was made there.
+        let root = Root::open(path).ok().filter(|root| !root.is_noexec())?;
         let lease = mark::lease(&root, &image.artifact, Locked::Gone)?;
         Some((root, lease))
     })
@@ -101,6 +104,10 @@ pub(super) fn make(root: &Root, image: &Image, found: Found) -> Result<Lease, Er
     let work = format!("{name}.work");
     let durability = if root.is_shared() { Durability::Settled } else { Durability::ThisBoot };
     let made = fill(&root.fd, &work, image, durability).and_then(|()| {
+        if root.is_shared() {
+            // Others start from it, whatever this caller masks.
+            chmodat(&root.fd, &*work, Mode::from_raw_mode(0o755), AtFlags::empty())?;
+        }
         // What stands in the way is not whole. A program may still run from it, so it goes as late as can be.
         let trash = put_aside(root, &name)?;
         renameat(&root.fd, &*work, &root.fd, &*name)?;
@@ -136,6 +143,8 @@ pub(super) fn put_aside(root: &Root, name: &str) -> Result<Option<String>, Errno
             Ok(()) => return Ok(Some(trash)),
             Err(Errno::NOENT) => return Ok(None),
             Err(errno @ (Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR | Errno::ISDIR | Errno::BUSY)) => taken = errno,
+            // overlayfs renames no folder of an image's lower layers: it goes where it stands.
+            Err(Errno::XDEV) => return remove_all(root.fd.as_fd(), name).map(|()| None),
             Err(errno) => return Err(errno),
         }
     }

@@ -2,13 +2,13 @@
 
 use std::io;
 use std::num::NonZero;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, IntoRawFd as _, OwnedFd};
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, mkdirat, openat, readlinkat, symlinkat, unlinkat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, fchmod, fstat, mkdirat, openat, readlinkat, symlinkat, unlinkat};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::umask;
 
@@ -37,8 +37,50 @@ impl From<format::Error> for Failure {
     }
 }
 
+/// A caller may mask rights of its own (`UMask=0177`), and would get folders that it cannot enter. Not while this lives.
+#[derive(Debug)]
+pub(super) struct OwnRights(Mode);
+
+impl OwnRights {
+    pub(super) fn kept() -> Self {
+        let mask = umask(Mode::empty());
+        umask(mask.difference(Mode::RWXU));
+        Self(mask)
+    }
+}
+
+impl Drop for OwnRights {
+    fn drop(&mut self) {
+        umask(self.0);
+    }
+}
+
 /// More threads than this only wait for the file system.
 const MOST_THREADS: usize = 16;
+
+/// Bytes of blocks in memory at a time, packed and unpacked; a larger block goes alone. Plain Python only maps what it reads,
+/// so that nobody expects a first start to need gigabytes.
+const MOST_BYTES: u64 = 256 << 20;
+
+/// Who unpacks waits here for room.
+#[derive(Debug, Default)]
+struct Room {
+    used: Mutex<u64>,
+    freed: Condvar,
+}
+
+impl Room {
+    fn take(&self, bytes: u64) {
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_none = |used: &mut u64| *used > 0 && *used + bytes > MOST_BYTES;
+        *self.freed.wait_while(used, has_none).unwrap_or_else(PoisonError::into_inner) += bytes;
+    }
+
+    fn give_back(&self, bytes: u64) {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) -= bytes;
+        self.freed.notify_all();
+    }
+}
 
 /// Unpacks everything into `tree`, an empty folder.
 pub(super) fn unpack(artifact: &Artifact, tree: &OwnedFd) -> Result<(), Failure> {
@@ -64,14 +106,20 @@ fn unpack_all(artifact: &Artifact, index: &Index, tree: &OwnedFd) -> Result<(), 
     }
     let next = AtomicUsize::new(0);
     let failure = Mutex::new(None);
+    let room = Room::default();
     let work = || {
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
             let Some(files) = by_block.get(number) else { return };
-            if let Err(error) = unpack_block(artifact, index, number, files, tree) {
+            let block = &index.blocks[number];
+            let bytes = block.packed.saturating_add(block.unpacked);
+            room.take(bytes);
+            let unpacked = unpack_block(artifact, index, number, files, tree);
+            room.give_back(bytes);
+            if let Err(error) = unpacked {
                 // The others stop at their next block.
                 next.store(by_block.len(), Ordering::Relaxed);
-                failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(error);
+                failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
             }
         }
     };
@@ -85,7 +133,7 @@ fn unpack_all(artifact: &Artifact, index: &Index, tree: &OwnedFd) -> Result<(), 
         }
         work();
     });
-    if let Some(error) = failure.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+    if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
         return Err(error);
     }
     // Last, so that no file is ever written through one.
@@ -116,7 +164,22 @@ pub(super) fn write_file(tree: &OwnedFd, path: &str, mode: u32, mut bytes: &[u8]
         let written = retry_on_intr(|| rustix::io::write(&file, bytes))?;
         bytes = &bytes[written..];
     }
-    Ok(())
+    // A default ACL of the folder's goes before the mode that was asked for.
+    if fstat(&file)?.st_mode & 0o7777 != mode {
+        // A file system without modes; what that means for the tree is told by comparing it.
+        let _ = fchmod(&file, Mode::from_raw_mode(mode));
+    }
+    close(file)
+}
+
+/// NFS and some of FUSE say only here that there was no room for what was written.
+#[expect(unsafe_code, reason = "the standard library closes without telling what came of it")]
+fn close(file: OwnedFd) -> Result<(), Errno> {
+    // SAFETY: the descriptor was this function's own, and nobody uses it afterwards.
+    match unsafe { libc::close(file.into_raw_fd()) } {
+        0 => Ok(()),
+        _ => Err(Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO)),
+    }
 }
 
 /// What in `tree` is not as the index has it; empty for a whole tree. More than the index has is no damage: Python

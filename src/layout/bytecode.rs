@@ -12,7 +12,8 @@ pub(super) fn add(builder: &mut Builder, facts: &Facts) -> Result<(), Error> {
         .map(|(path, entry)| (path.clone(), entry.clone()))
         .collect();
     for (path, entry) in sources {
-        let stem = path.file_name().trim_end_matches(".py");
+        let name = path.file_name();
+        let stem = name.strip_suffix(".py").unwrap_or(name);
         let cached = format!("__pycache__/{stem}.{}.pyc", facts.cache_tag);
         let cached = match path.parent() {
             Some(parent) => parent.join(&cached)?,
@@ -23,8 +24,8 @@ pub(super) fn add(builder: &mut Builder, facts: &Facts) -> Result<(), Error> {
     Ok(())
 }
 
-/// Programs in `bin/` and data in `share/` are not imported, whatever their names.
+/// Red Hat's and SUSE's Pythons have `lib64/`, Debian's has `local/`. Programs in `bin/` and data in `share/` are not imported, whatever their names.
 fn is_importable(path: &ArchivePath) -> bool {
-    let imported = ["lib/", "app/", "path/", "local/"].iter().any(|root| path.as_str().starts_with(root));
+    let imported = ["lib/", "lib64/", "app/", "path/", "local/"].iter().any(|root| path.as_str().starts_with(root));
     imported && path.as_str().ends_with(".py")
 }

@@ -36,7 +36,8 @@ pub(super) fn add(
 ) -> Result<(), Error> {
     let taking = Taking { owners: owners(environment), left_out, trees, without };
     let installed = |folder: &Path| environment.distributions.iter().any(|dist| dist.site == folder);
-    let further = places.further.iter().filter(|(folder, _)| installed(folder));
+    let in_site = |folder: &Path| places.site.iter().any(|(site, _)| folder.starts_with(site));
+    let further = places.further.iter().filter(|(folder, _)| installed(folder) && !in_site(folder));
     for (folder, place) in places.site.iter().chain(further) {
         if folder.is_dir() {
             site(builder, folder, place, places, &taking)?;
@@ -97,16 +98,19 @@ fn site(
         let owner = owners.get(folder.join(&found.relative).as_os_str());
         let origin = owner.map_or(Origin::Unowned, |owner| Origin::Distribution((*owner).clone()));
         let Some(source) = adapted(found.source, &found.relative, folder, place, places)? else { continue };
-        // Only RECORD knows of it that it was here; a folder of a distribution that stays behind is no folder.
-        if source == Source::EmptyFolder && owner.is_none() {
-            continue;
-        }
         builder.add(path, Entry { source, mode: found.mode, origin })?;
     }
     Ok(())
 }
 
-/// The few files that name the build machine.
+/// What uv notes of a local project: when its files were changed.
+const UV_NOTES: [&str; 2] = ["uv_build.json", "uv_cache.json"];
+
+fn is_metadata(relative: &Path) -> bool {
+    relative.parent().and_then(Path::extension).is_some_and(|extension| extension == "dist-info")
+}
+
+/// The few files that name the build machine, or a time of its.
 fn adapted(
     source: Source,
     relative: &Path,
@@ -125,6 +129,8 @@ fn adapted(
         }
     } else if relative.ends_with("direct_url.json") && fs::read_to_string(path)?.contains("\"file://") {
         // PEP 610 for a local project: it names a folder of the build machine, and says nothing else.
+        return Ok(None);
+    } else if UV_NOTES.iter().any(|name| relative.ends_with(name)) && is_metadata(relative) {
         return Ok(None);
     }
     Ok(Some(source))
@@ -146,7 +152,7 @@ fn outside_site(builder: &mut Builder, dist: &Distribution, facts: &Facts, name:
             continue;
         }
         let mode = walk::mode_of(&path)?;
-        let source = script(&path, facts)?;
+        let source = script(&path, &target, facts)?;
         builder.add(target, Entry { source, mode, origin: Origin::Distribution(dist.name.clone()) })?;
     }
     Ok(())
@@ -178,7 +184,7 @@ pub(super) fn data(builder: &mut Builder, data: &[(DistName, PathBuf)], facts: &
 
 /// A script's first lines name the environment's interpreter by its absolute path. In the artifact a line of shell
 /// finds the one beside the script; Python reads the same line as a string.
-fn script(path: &Path, facts: &Facts) -> Result<Source, Error> {
+fn script(path: &Path, target: &ArchivePath, facts: &Facts) -> Result<Source, Error> {
     let bytes = fs::read(path)?;
     let unchanged = Source::File(path.to_owned());
     let Some(text) = bytes.starts_with(b"#!").then(|| String::from_utf8(bytes).ok()).flatten() else {
@@ -186,7 +192,10 @@ fn script(path: &Path, facts: &Facts) -> Result<Source, Error> {
     };
     let prefix = facts.prefix.to_string_lossy();
     let head: Vec<&str> = text.splitn(4, '\n').collect();
-    let direct = head.first().is_some_and(|line| line.contains(prefix.as_ref()));
+    // `/usr` is the prefix of a shell's scripts as well.
+    let program = Path::new(head[0].trim_start_matches("#!").split_whitespace().next().unwrap_or_default());
+    let is_python = program.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"python"));
+    let direct = is_python && program.starts_with(&facts.prefix);
     // The form that installers choose for long paths and for relocatable environments.
     let through_shell = head.get(1).is_some_and(|line| line.starts_with("'''exec'") && line.contains(prefix.as_ref()));
     let body = match (direct, through_shell) {
@@ -194,9 +203,14 @@ fn script(path: &Path, facts: &Facts) -> Result<Source, Error> {
         (false, true) => head.get(3).copied().unwrap_or_default(),
         (false, false) => return Ok(unchanged),
     };
+    let bin = ArchivePath::new("bin")?;
+    let interpreter = match target.parent().map(|folder| pathfile::relative(&folder, &bin)).as_deref() {
+        None => format!("bin/{}", facts.python_name()),
+        Some(".") => facts.python_name(),
+        Some(way) => format!("{way}/{}", facts.python_name()),
+    };
     let text = format!(
-        "#!/bin/sh\n'''exec' \"$(dirname -- \"$(realpath -- \"$0\")\")\"/'{}' \"$0\" \"$@\"\n' '''\n{body}",
-        facts.python_name()
+        "#!/bin/sh\n'''exec' \"$(dirname -- \"$(realpath -- \"$0\")\")\"/'{interpreter}' \"$0\" \"$@\"\n' '''\n{body}"
     );
     Ok(Source::Patched { path: path.to_owned(), bytes: text.into_bytes(), why: "interpreter's path" })
 }

@@ -40,10 +40,13 @@ impl Places {
             if site.iter().any(|(site, _)| site == folder) || further.iter().any(|(seen, _)| seen == folder) {
                 continue;
             }
-            let place = match folder.strip_prefix(&project.0) {
-                Ok(relative) if relative.as_os_str().is_empty() => project.1.clone(),
-                Ok(relative) => below("app", relative)?,
-                Err(_) => {
+            // A part of site-packages, such as an egg that is a folder, lies in the tree where site-packages does.
+            let inside = site.iter().find_map(|(site, place)| Some((folder.strip_prefix(site).ok()?, place)));
+            let place = match (inside, folder.strip_prefix(&project.0)) {
+                (Some((relative, place)), _) => below(place.as_str(), relative)?,
+                (None, Ok(relative)) if relative.as_os_str().is_empty() => project.1.clone(),
+                (None, Ok(relative)) => below("app", relative)?,
+                (None, Err(_)) => {
                     let name = folder.file_name().unwrap_or_default().to_string_lossy();
                     ArchivePath::new(format!("path/{}-{name}", further.len() + 1))?
                 }

@@ -6,10 +6,8 @@ use std::str::FromStr;
 use pep508_rs::{Requirement, VerbatimUrl};
 
 use crate::environment::Environment;
+use crate::environment::create::SEEDS;
 use crate::names::DistName;
-
-/// What venv and virtualenv put into every environment that they make.
-const SEEDS: &[&str] = &["pip", "setuptools", "wheel"];
 
 /// The seeds that no import reaches and no other distribution requires.
 pub(super) fn unneeded(environment: &Environment, reached: &BTreeSet<DistName>) -> BTreeSet<DistName> {

@@ -1,5 +1,6 @@
 //! What packproof itself adds to the tree: the start-up code, and the script that calls an entry function.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -35,9 +36,8 @@ pub(super) fn add(builder: &mut Builder, config: &Config, facts: &Facts, places:
         let source = Source::Generated(text.into_bytes());
         builder.add(path, Entry { source, mode: 0o644, origin: Origin::Packproof })
     };
-    if facts.user_site.is_none() {
-        generated(ArchivePath::new("pyvenv.cfg")?, USER_SITE_OFF.to_owned())?;
-    }
+    // Whatever the environment had: packages of the user who starts the artifact would go before those that it was proved with.
+    generated(ArchivePath::new("pyvenv.cfg")?, USER_SITE_OFF.to_owned())?;
     if let Some(site) = places.main_site() {
         generated(site.join("_packproof.py")?, startup_code(config, places)?)?;
         // `site` reads .pth files in the order of their names.
@@ -79,9 +79,13 @@ fn further(builder: &Builder, config: &Config, facts: &Facts, places: &Places) -
     let is_pth = |path: &ArchivePath| path.parent().as_ref() == Some(site) && path.as_str().ends_with(".pth");
     let mut named = BTreeSet::new();
     for (_, entry) in builder.paths().filter(|(path, _)| is_pth(path)) {
-        if let Source::Patched { bytes, .. } | Source::Generated(bytes) = &entry.source {
-            named.extend(String::from_utf8_lossy(bytes).lines().map(str::to_owned));
-        }
+        let bytes = match &entry.source {
+            Source::Patched { bytes, .. } | Source::Generated(bytes) => Cow::Borrowed(&**bytes),
+            // What cannot be read the packing tells.
+            Source::File(file) => Cow::Owned(fs_err::read(file).unwrap_or_default()),
+            Source::Bytecode { .. } | Source::Link(_) | Source::EmptyFolder => continue,
+        };
+        named.extend(String::from_utf8_lossy(&bytes).lines().map(str::to_owned));
     }
     let folders = places
         .further

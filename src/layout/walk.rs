@@ -155,11 +155,16 @@ fn choose(root: &Path, listed: &[Listed], keep: &(dyn Fn(&Path) -> bool + Sync))
         if refused.is_some_and(|folder| relative.starts_with(folder)) {
             continue;
         }
+        // A folder with nothing else in it is still a folder: it may be imported as a namespace.
+        if is_cache(relative) {
+            refused = (*kind == Kind::Folder).then_some(relative);
+            continue;
+        }
         // What lies in a folder comes right after it.
         if found.last().is_some_and(|last| last.source == Source::EmptyFolder && relative.starts_with(&last.relative)) {
             found.pop();
         }
-        if is_cache(relative) || !keep(relative) {
+        if !keep(relative) {
             refused = (*kind == Kind::Folder).then_some(relative);
             continue;
         }
@@ -223,6 +228,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (root, outside) = (folder.path().join("root"), folder.path().join("outside"));
         fs::create_dir_all(root.join("a/__pycache__")).unwrap();
+        fs::create_dir_all(root.join("cached/__pycache__")).unwrap();
         fs::create_dir_all(root.join("empty")).unwrap();
         fs::create_dir_all(outside.join("data")).unwrap();
         fs::write(root.join("a/x.py"), "").unwrap();
@@ -240,6 +246,7 @@ mod tests {
             [
                 ("a/up", &Source::Link("..".to_owned())),
                 ("a/x.py", &Source::File(root.join("a/x.py"))),
+                ("cached", &Source::EmptyFolder),
                 ("empty", &Source::EmptyFolder),
                 ("inner", &Source::Link("a/x.py".to_owned())),
                 ("outer/f", &Source::File(outside.join("data/f"))),

@@ -45,16 +45,19 @@ const SPOKEN: &[(&str, &str)] = &[
     ("The MIT License (MIT)", "MIT"),
 ];
 
-/// Several classifiers mean that all hold, as nothing says that one may choose.
+/// Several classifiers mean that all hold, as nothing says that one may choose. Where one of them is no licence that SPDX knows,
+/// the others are not the whole truth.
 pub(super) fn expression(classifiers: &[String]) -> Option<String> {
     let mut found: Vec<&str> = classifiers
         .iter()
         .filter_map(|classifier| classifier.strip_prefix("License :: "))
-        .filter_map(|license| {
+        // By themselves they name none.
+        .filter(|license| !["OSI Approved", "DFSG approved"].contains(license))
+        .map(|license| {
             let end = license.rsplit(" :: ").next()?;
             CLASSIFIERS.iter().find(|(name, _)| *name == end).map(|(_, spdx)| *spdx)
         })
-        .collect();
+        .collect::<Option<_>>()?;
     found.sort_unstable();
     found.dedup();
     (!found.is_empty()).then(|| found.join(" AND "))
@@ -95,6 +98,9 @@ mod tests {
         let two = ["License :: OSI Approved :: MIT License", "License :: OSI Approved :: Apache Software License"];
         assert_eq!(list(&two).as_deref(), Some("Apache-2.0 AND MIT"));
         assert_eq!(list(&["License :: OSI Approved", "Topic :: Software"]), None);
+        let with_mit = |other| list(&["License :: OSI Approved :: MIT License", other]);
+        assert_eq!(with_mit("License :: OSI Approved").as_deref(), Some("MIT"));
+        assert_eq!(with_mit("License :: Other/Proprietary License"), None);
         assert_eq!(spoken("MIT").as_deref(), Some("MIT"));
         assert_eq!(spoken("Apache 2.0").as_deref(), Some("Apache-2.0"));
         assert_eq!(spoken("see the file"), None);

@@ -1,14 +1,14 @@
 //! Everything in the artifact that has a licence of its own, each with what is known of it.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::classifiers;
 use super::debian::{Package, Packages};
 use crate::config::Licenses;
 use crate::crates::Crates;
 use crate::environment::{Distribution, Environment};
-use crate::layout::{Origin, Planned};
+use crate::layout::{Origin, Planned, Source};
 use crate::names::DistName;
 use crate::native::Policy;
 
@@ -82,7 +82,22 @@ impl Inventory {
                 | Origin::Unowned => None,
             })
             .collect();
-        for dist in environment.distributions.iter().filter(|dist| packed.contains(&dist.name)) {
+        let files: BTreeSet<&Path> = planned
+            .layout
+            .entries
+            .values()
+            .filter_map(|entry| match &entry.source {
+                Source::File(path) | Source::Patched { path, .. } => Some(path.as_path()),
+                Source::Generated(_) | Source::Bytecode { .. } | Source::Link(_) | Source::EmptyFolder => None,
+            })
+            .collect();
+        // Where there is no RECORD, as Debian's packages have none, the metadata tells that it is packed.
+        let has_metadata = |dist: &Distribution| {
+            files.contains(dist.info.as_path())
+                || ["METADATA", "PKG-INFO"].iter().any(|name| files.contains(dist.info.join(name).as_path()))
+        };
+        let is_packed = |dist: &&Distribution| packed.contains(&dist.name) || has_metadata(dist);
+        for dist in environment.distributions.iter().filter(is_packed) {
             let version = Some(dist.version.clone());
             components.push(component(licenses, Kind::Distribution, dist.name.to_string(), version, of(dist)));
         }
@@ -123,7 +138,13 @@ fn component(
     version: Option<String>,
     license: Option<String>,
 ) -> Component {
-    let license = licenses.clarify.get(&name).cloned().or(license);
+    // `PyYAML` and `typing_extensions` are written so, and found as `pyyaml` and `typing-extensions`.
+    let is_meant = |written: &str| {
+        written == name
+            || kind == Kind::Distribution && DistName::new(written).is_ok_and(|other| other.as_str() == name)
+    };
+    let clarified = licenses.clarify.iter().find(|(written, _)| is_meant(written)).map(|(_, license)| license.clone());
+    let license = clarified.or(license);
     let verdict = match &license {
         None => Verdict::Unknown,
         Some(license) if licenses.takes(license) => Verdict::Taken,

@@ -300,7 +300,7 @@ impl<'a> Linker<'a> {
     }
 
     fn finish(self) -> Closure {
-        let Self { objects, outcomes, mut closure, .. } = self;
+        let Self { objects, outcomes, mut closure, rules, .. } = self;
         let known: BTreeSet<&str> = objects
             .iter()
             .flat_map(|object| [object.elf.soname.as_deref(), object.place.rsplit('/').next()])
@@ -308,6 +308,14 @@ impl<'a> Linker<'a> {
             .collect();
         for ((at, name), outcome) in outcomes {
             let place = objects[at].place.clone();
+            let outcome = match outcome {
+                // That this machine has no such driver says nothing of the one where it will run.
+                Outcome::Missing if !known.contains(&*name) => rules
+                    .policy
+                    .left_to_system(&name)
+                    .map_or(Outcome::Missing, |reason| Outcome::Left(Why::Policy(reason.to_owned()))),
+                found => found,
+            };
             match outcome {
                 Outcome::Found => {}
                 Outcome::Left(why) => {

@@ -78,13 +78,13 @@ impl Compression {
     }
 }
 
-/// Each content once, ordered by kind and path. A border lies, between the least and the most size, where a file's
-/// path says so: when one file grows, the borders of other blocks stay.
+/// Each content once, ordered by kind and path, a source right before its bytecode. A border lies, between the least and
+/// the most size, where a file's path says so: when one file grows, the borders of other blocks stay.
 pub(super) fn plan(survey: &Survey<'_>, level: Compression) -> Plan {
     let mut order: Vec<usize> = (0..survey.files.len()).filter(|at| survey.files[*at].size > 0).collect();
     order.sort_by_key(|at| {
         let file = &survey.files[*at];
-        (file.kind, file.beside, file.path)
+        (file.kind, file.beside, file.path != file.beside, file.path)
     });
     let (least, most) = level.block_sizes();
     let mut blocks: Vec<Planned> = Vec::new();

@@ -27,6 +27,8 @@ const HEADER: usize = 16;
 pub(super) struct Bytecode<'a> {
     /// By the path of the `.pyc`.
     pub(super) compiled: BTreeMap<&'a ArchivePath, Pyc>,
+    /// Hashes of what was compiled, by the path of the source.
+    pub(super) sources: BTreeMap<&'a ArchivePath, [u8; 32]>,
     /// Sources that do not compile. As in any installation, that shows when they are imported.
     pub(super) uncompiled: Vec<ArchivePath>,
 }
@@ -41,11 +43,19 @@ struct Wanted<'a> {
     hash: [u8; 32],
 }
 
+/// A `.pyc` and what it was compiled from.
+#[derive(Debug, Clone, Copy)]
+struct Made<'a> {
+    path: &'a ArchivePath,
+    of: &'a ArchivePath,
+    hash: [u8; 32],
+}
+
 /// What earlier builds kept of one owner's.
 struct Looked<'a> {
     origin: &'a Origin,
     store: Store,
-    kept: Vec<(&'a ArchivePath, &'a ArchivePath, Pyc)>,
+    kept: Vec<(Made<'a>, Pyc)>,
     missing: Vec<Wanted<'a>>,
 }
 
@@ -76,8 +86,8 @@ pub(super) fn compile<'a>(
     let mut stores = BTreeMap::new();
     for Looked { origin, store, kept, missing: more } in looked {
         progress.advance(kept.len() as u64);
-        for (path, of, pyc) in kept {
-            bytecode.take(path, of, pyc);
+        for (made, pyc) in kept {
+            bytecode.take(made, pyc);
         }
         if !more.is_empty() {
             stores.insert(origin, store);
@@ -94,11 +104,14 @@ pub(super) fn compile<'a>(
         if let Some(store) = stores.get_mut(origin) {
             store.put(wanted.of, wanted.hash, pyc.clone());
         }
-        bytecode.take(wanted.path, wanted.of, pyc);
+        bytecode.take(Made { path: wanted.path, of: wanted.of, hash: wanted.hash }, pyc);
     }
     for store in stores.values() {
         // A store that cannot be written costs the next build its time, and nothing else.
         let _ = store.save();
+    }
+    if let (Some(folder), false) = (&spec.cache, stores.is_empty()) {
+        store::prune(folder);
     }
     progress.finish();
     bytecode.uncompiled.sort();
@@ -107,7 +120,8 @@ pub(super) fn compile<'a>(
 
 impl<'a> Bytecode<'a> {
     /// An empty pyc stands for a source that does not compile.
-    fn take(&mut self, path: &'a ArchivePath, of: &ArchivePath, pyc: Pyc) {
+    fn take(&mut self, Made { path, of, hash }: Made<'a>, pyc: Pyc) {
+        self.sources.insert(of, hash);
         if pyc.is_empty() {
             self.uncompiled.push(of.clone());
         } else {
@@ -120,7 +134,12 @@ impl<'a> Bytecode<'a> {
 fn canonical(mut pyc: Vec<u8>, of: &ArchivePath, spec: &PackSpec) -> Result<Vec<u8>, Error> {
     if let Some(code) = pyc.get(HEADER..) {
         let minor = spec.python_version.split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap_or_default();
-        let code = marshal::canonical(code, minor).map_err(|why| Error::Bytecode { path: of.clone(), why })?;
+        let code = match marshal::canonical(code, minor) {
+            Ok(code) => code,
+            // Lambdas in lambdas, made by a program: it is compiled where it is imported.
+            Err(marshal::TOO_DEEP) => return Ok(Vec::new()),
+            Err(why) => return Err(Error::Bytecode { path: of.clone(), why }),
+        };
         pyc.truncate(HEADER);
         pyc.extend_from_slice(&code);
     }
@@ -139,8 +158,9 @@ fn look<'a>(
         let source = layout.entries.get(of).map(|entry| &entry.source);
         let (source, hash) = match source {
             Some(Source::File(file)) => {
-                if let Some(pyc) = store.get(of, &contents.facts(file)?.hash) {
-                    kept.push((path, of, pyc));
+                let hash = contents.facts(file)?.hash;
+                if let Some(pyc) = store.get(of, &hash) {
+                    kept.push((Made { path, of, hash }, pyc));
                     continue;
                 }
                 let source = fs::read(file).map_err(Error::Read)?;
@@ -151,7 +171,7 @@ fn look<'a>(
             Some(Source::Patched { bytes, .. } | Source::Generated(bytes)) => {
                 let hash = blake3::hash(bytes).into();
                 if let Some(pyc) = store.get(of, &hash) {
-                    kept.push((path, of, pyc));
+                    kept.push((Made { path, of, hash }, pyc));
                     continue;
                 }
                 (Cow::Borrowed(&bytes[..]), hash)

@@ -22,6 +22,9 @@ while True:
     try:
         code = compile(source, name, "exec", dont_inherit=True, optimize=0)
         body = marshal.dumps(code)
+    except MemoryError:
+        # Perhaps of this moment alone: a new process is asked once more.
+        raise
     except Exception:
         pyc = b""
     else:

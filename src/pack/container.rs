@@ -26,6 +26,10 @@ pub(super) struct Written {
     pub(super) sha256: String,
 }
 
+/// Python runs a ZIP by this. Programs start themselves again with `sys.executable` and `sys.argv`, whose first is the
+/// artifact.
+const AGAIN: &[u8] = b"import os\nimport sys\n\nos.execv(sys.argv[0], sys.argv)\n";
+
 /// Blocks that are packed before any is written, for each thread: enough to keep all busy, few enough for little memory.
 const BATCH: usize = 6;
 
@@ -106,6 +110,7 @@ fn fill(
     for (name, content) in &spec.stored {
         container.stored(name, content)?;
     }
+    container.stored("__main__.py", AGAIN)?;
     let manifest = spec.manifest(&index);
     let manifest_part = container.stored("manifest.json", &manifest.encode())?;
     container.finish(Footer { launcher: LAUNCHER.len() as u64, manifest: manifest_part, index: index_part })?;

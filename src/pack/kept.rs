@@ -1,9 +1,6 @@
 //! Blocks that earlier builds packed, by what is in them. A build after a small change packs only what changed.
 
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
-
-use fs_err as fs;
 
 use crate::cache;
 use crate::format::Digest;
@@ -29,14 +26,12 @@ impl Kept {
     /// What is damaged counts as not kept.
     pub(super) fn get(&self, key: &blake3::Hash) -> Option<Vec<u8>> {
         let path = self.path(key)?;
-        let mut bytes = fs::read(&path).ok()?;
+        let mut bytes = cache::read(&path).ok()?;
         let digest: [u8; Digest::LENGTH] = *bytes.last_chunk()?;
         bytes.truncate(bytes.len() - Digest::LENGTH);
         if Digest::of(&bytes) != Digest::from_bytes(digest) {
             return None;
         }
-        // What was used last goes last. Where that cannot be noted, it goes earlier.
-        drop(fs::File::open(&path).and_then(|file| file.set_modified(SystemTime::now())));
         Some(bytes)
     }
 
@@ -63,6 +58,10 @@ impl Kept {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
+    use fs_err as fs;
+
     use super::*;
 
     #[test]

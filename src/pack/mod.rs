@@ -11,12 +11,14 @@ mod contents;
 mod kept;
 mod survey;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::config::Strip;
 use crate::format::{self, ArchivePath, Digest, Manifest, Start, StartEntry, is_name};
 use crate::layout::{Layout, Source};
+use crate::names::DistName;
 use crate::progress::Progress;
 
 use contents::Contents;
@@ -44,6 +46,8 @@ pub struct PackSpec {
     pub stored: Vec<(String, Vec<u8>)>,
     pub level: Compression,
     pub strip: Strip,
+    /// Distributions that were built from source on this machine.
+    pub built: BTreeSet<DistName>,
     /// `[runner] interpreter`
     pub interpreter_mode: bool,
     /// Where bytecode and blocks are kept between builds, below [`crate::cache::root`] as a rule; nothing keeps none.
@@ -134,7 +138,13 @@ pub fn pack(layout: &Layout, spec: &PackSpec, out: &Path, progress: &dyn Progres
     took("bytecode", since);
 
     let since = Instant::now();
-    let survey = pool.install(|| survey::survey(layout, &bytecode.compiled, &contents, spec.strip, progress))?;
+    let survey = pool.install(|| survey::survey(layout, &bytecode.compiled, &contents, spec, progress))?;
+    // Bytecode says of itself that it need not be compared with its source.
+    let is_other =
+        |file: &&survey::Surveyed<'_>| bytecode.sources.get(file.path).is_some_and(|hash| *hash != file.hash);
+    if let Some(file) = survey.files.iter().find(is_other) {
+        return Err(Error::Changed(file.path.clone()));
+    }
     contents.save();
     took("survey", since);
 

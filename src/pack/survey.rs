@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use fs_err as fs;
 use rayon::prelude::*;
 
-use super::Error;
 use super::bytecode::Pyc;
 use super::contents::{self, Contents, Facts};
+use super::{Error, PackSpec};
 use crate::config::Strip;
 use crate::format::{ArchivePath, Link};
 use crate::layout::{Entry, Layout, Origin, Source};
@@ -71,7 +71,7 @@ pub(super) fn survey<'a>(
     layout: &'a Layout,
     bytecode: &'a BTreeMap<&ArchivePath, Pyc>,
     contents: &Contents,
-    stripped: Strip,
+    spec: &PackSpec,
     progress: &dyn Progress,
 ) -> Result<Survey<'a>, Error> {
     let mut folders = BTreeSet::new();
@@ -103,7 +103,7 @@ pub(super) fn survey<'a>(
     let files = wanted
         .into_par_iter()
         .map(|(path, entry, content)| {
-            let surveyed = look(path, entry, content, contents, stripped);
+            let surveyed = look(path, entry, content, contents, is_stripped(&entry.origin, spec));
             progress.advance(1);
             surveyed
         })
@@ -123,14 +123,13 @@ fn add_parents(folders: &mut BTreeSet<ArchivePath>, path: &ArchivePath) {
 }
 
 /// Whether a file of this origin loses its symbols.
-fn is_stripped(origin: &Origin, wanted: Strip) -> bool {
-    match (wanted, origin) {
+fn is_stripped(origin: &Origin, spec: &PackSpec) -> bool {
+    match (spec.strip, origin) {
         (Strip::All, _) | (Strip::Interpreter, Origin::Interpreter | Origin::Stdlib) => true,
+        // Python's own flags have the compiler write down in which folder it ran, a temporary one.
+        (Strip::Interpreter, Origin::Distribution(name)) => spec.built.contains(name),
         (Strip::None, _)
-        | (
-            Strip::Interpreter,
-            Origin::Distribution(_) | Origin::Application | Origin::Packproof | Origin::System | Origin::Unowned,
-        ) => false,
+        | (Strip::Interpreter, Origin::Application | Origin::Packproof | Origin::System | Origin::Unowned) => false,
     }
 }
 
@@ -139,9 +138,8 @@ fn look<'a>(
     entry: &'a Entry,
     content: Content<'a>,
     contents: &Contents,
-    wanted: Strip,
+    stripped: bool,
 ) -> Result<Surveyed<'a>, Error> {
-    let stripped = is_stripped(&entry.origin, wanted);
     let facts = match (&content, stripped) {
         (Content::OnDisk(path), true) => contents.stripped_facts(path)?,
         (Content::OnDisk(path), false) => contents.facts(path)?,

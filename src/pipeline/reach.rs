@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use crate::environment::Environment;
 use crate::graph::source::decode;
-use crate::graph::{ImportKind, ModuleGraph, ModuleKind, Origin, Reach};
+use crate::graph::{Import, ImportKind, ModuleGraph, ModuleKind, Origin, Reach};
 use crate::hooks::Hooks;
 use crate::layout::Reached;
+use crate::names::DistName;
 use crate::native::Opened;
 use crate::native::opened::{self, Name};
 
@@ -34,7 +35,20 @@ pub fn reached(graph: &ModuleGraph, environment: &Environment, hooks: &Hooks) ->
             Origin::Application | Origin::Unowned => {}
         }
     }
+    reached.distributions.extend(distutils(graph, environment));
     reached
+}
+
+/// setuptools, where it stands for `distutils` from the start and something imports that.
+fn distutils(graph: &ModuleGraph, environment: &Environment) -> Option<DistName> {
+    let replaced = environment.facts.finders.iter().any(|finder| finder.class.starts_with("_distutils_hack."));
+    let is_wanted = |import: &Import| {
+        import.kind != ImportKind::TypeChecking
+            && import.module.split('.').next() == Some("distutils")
+            && graph.module(import.importer).origin != Origin::Stdlib
+    };
+    let wanted = replaced && graph.imports().iter().any(is_wanted);
+    wanted.then(|| environment.distribution("setuptools").map(|dist| dist.name.clone())).flatten()
 }
 
 /// What opens libraries by name imports one of these, or is handed what does.

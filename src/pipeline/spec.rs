@@ -1,7 +1,10 @@
 //! [`Project`] and [`Plan`] → [`PackSpec`].
 
+use std::collections::BTreeSet;
+
 use super::{Plan, Project};
 use crate::cache;
+use crate::config::EnvironmentSource;
 use crate::format::{Start, StartEntry};
 use crate::layout;
 use crate::pack::{self, Compression, PackSpec};
@@ -39,6 +42,10 @@ pub fn pack_spec(project: &Project, plan: &Plan, choices: Choices) -> Result<Pac
         stored: Vec::new(),
         level: choices.compression,
         strip: project.config.runner.strip,
+        built: match &project.config.environment {
+            EnvironmentSource::Lock(lock) => lock.allow_sdist.iter().cloned().collect(),
+            EnvironmentSource::Python(_) => BTreeSet::new(),
+        },
         interpreter_mode: project.config.runner.interpreter,
         cache: cache::root(),
         threads: choices.threads,

@@ -1,12 +1,12 @@
 //! What a build did, in a few lines.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::numbers::{bytes, seconds, thousands};
 use super::{findings, proof as proof_report};
 use crate::audit::Report;
-use crate::layout::Origin;
+use crate::licenses::Kind;
 use crate::native::{Closure, Floor, Why};
 use crate::pack::Packed;
 use crate::pipeline::{Plan, Project};
@@ -33,21 +33,14 @@ pub fn summary(built: &Built<'_>) -> String {
 
 fn write(built: &Built<'_>, f: &mut String) -> std::fmt::Result {
     let Built { project, plan, packed, audit, proof } = built;
-    let layout = &plan.planned.layout;
-    let distributions: BTreeSet<_> = layout
-        .entries
-        .values()
-        .filter_map(|entry| match &entry.origin {
-            Origin::Distribution(name) => Some(name),
-            _ => None,
-        })
-        .collect();
+    let distributions =
+        plan.licenses.components.iter().filter(|component| component.kind == Kind::Distribution).count();
     let reached = project.graph.modules().count() as u64;
     writeln!(
         f,
         "  packed     Python {}, {} distributions, {} modules reached, {} files",
         project.environment.facts.version_string(),
-        distributions.len(),
+        distributions,
         thousands(reached),
         thousands(packed.files)
     )?;

@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::crates::Crates;
 use crate::environment::{Distribution, Environment, Requirements};
+use crate::format::ArchivePath;
 use crate::layout::{Entry, Origin, Planned, Source};
 use crate::licenses::{Component, Inventory, Kind};
 use crate::names::DistName;
@@ -41,10 +42,11 @@ const LAUNCHER: &str = "launcher";
 pub fn document(inputs: &Inputs<'_>) -> Result<Vec<u8>, std::io::Error> {
     let mut components = Vec::new();
     let mut needs: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let records = records(inputs);
     for component in &inputs.licenses.components {
         components.push(match &component.kind {
             Kind::Interpreter => interpreter(inputs, component),
-            Kind::Distribution => distribution(inputs, component)?,
+            Kind::Distribution => distribution(inputs, component, &records)?,
             Kind::Library { .. } => library(component)?,
             Kind::Crate { key } => crates::component(inputs.crates, key),
         });
@@ -101,13 +103,32 @@ fn interpreter(inputs: &Inputs<'_>, component: &Component) -> Value {
     )
 }
 
-fn distribution(inputs: &Inputs<'_>, component: &Component) -> Result<Value, std::io::Error> {
+/// Of each distribution as it is packed. What the environment has holds hashes of scripts, which name its folder.
+fn records<'a>(inputs: &Inputs<'a>) -> BTreeMap<&'a DistName, &'a Source> {
+    let of_a_record = |(path, entry): (&'a ArchivePath, &'a Entry)| {
+        let Origin::Distribution(name) = &entry.origin else { return None };
+        let info = path.parent().filter(|_| path.file_name() == "RECORD")?;
+        // A distribution may hold others', vendored.
+        let is_own = inputs.environment.distribution(name.as_str())?.info.ends_with(info.file_name());
+        is_own.then_some((name, &entry.source))
+    };
+    inputs.planned.layout.entries.iter().filter_map(of_a_record).collect()
+}
+
+fn distribution(
+    inputs: &Inputs<'_>,
+    component: &Component,
+    records: &BTreeMap<&DistName, &Source>,
+) -> Result<Value, std::io::Error> {
     let Some(dist) = inputs.environment.distribution(&component.name) else { return Ok(json!({})) };
     let mut properties = patched(inputs, |origin| matches!(origin, Origin::Distribution(name) if *name == dist.name));
     // RECORD names every file with its own digest.
-    if let Ok(record) = fs::read(dist.info.join("RECORD")) {
-        properties.push(property("packproof:record-sha256", &sha256(&record)));
-    }
+    let record = match records.get(&dist.name) {
+        Some(Source::Patched { bytes, .. }) => Some(sha256(bytes)),
+        Some(Source::File(file)) => Some(sha256(&fs::read(file)?)),
+        _ => None,
+    };
+    properties.extend(record.map(|record| property("packproof:record-sha256", &record)));
     let mut value = json!({
         "type": "library",
         "bom-ref": reference(&dist.name),
@@ -218,7 +239,7 @@ fn distribution_edges(inputs: &Inputs<'_>, needs: &mut BTreeMap<String, BTreeSet
 /// Who loads which library of the build machine.
 fn library_edges(inputs: &Inputs<'_>, needs: &mut BTreeMap<String, BTreeSet<String>>) {
     let owner_of = |place: &str| {
-        let path = crate::format::ArchivePath::new(place).ok()?;
+        let path = ArchivePath::new(place).ok()?;
         match &inputs.planned.layout.entries.get(&path)?.origin {
             Origin::Interpreter | Origin::Stdlib => Some(INTERPRETER.to_owned()),
             Origin::Distribution(name) => Some(reference(name)),

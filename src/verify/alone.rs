@@ -11,7 +11,7 @@ use super::smoke;
 use crate::progress::Progress;
 
 /// As many are tried.
-const MOST: usize = 5;
+const MOST: usize = 20;
 /// The number of the run whose folders they have, on each side.
 const RUN: usize = 2;
 
@@ -43,6 +43,7 @@ pub(super) fn look_closer(
         }
         None => BTreeMap::new(),
     };
+    pair.sweep()?;
     let fails_alike = |subject: &str| {
         let Some(id) = id(subject) else { return false };
         match (installed.get(&id), packed.get(&id)) {

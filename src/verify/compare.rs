@@ -6,11 +6,15 @@ use super::asserted;
 use super::expected::Expected;
 use super::leftover;
 use super::observe::{IS_LOADED, LOADED, Observations};
-use super::plan::ImportCheck;
+use super::plan::{ImportCheck, Libraries};
 use super::proof::{Difference, Imports, Kind, LeftOut};
+use super::words::{are_flags, are_the_same, is_more_loaded, only};
 
 /// The text of [`super::outcome::Outcome`] for an import that gave everything.
 const GOOD: &str = "imports";
+
+/// What readline, which a system may not have, tells children of the terminal once it is loaded.
+const TOLD: [&str; 2] = ["COLUMNS", "LINES"];
 
 /// Differences, the surest kinds first. `wanted` are distributions that the artifact must hold.
 pub(super) fn compare(
@@ -18,9 +22,10 @@ pub(super) fn compare(
     expected: &Expected,
     artifact: &Observations,
     wanted: &[String],
-    changed: &BTreeSet<String>,
+    libraries: &Libraries,
 ) -> (Imports, Vec<Difference>) {
-    let mut comparison = Comparison { expected, artifact, checks, changed, blamed: BTreeSet::new(), found: Vec::new() };
+    let mut comparison =
+        Comparison { expected, artifact, checks, libraries, blamed: BTreeSet::new(), found: Vec::new() };
     let imports = comparison.imports(checks);
     comparison.unfinished();
     comparison.together();
@@ -29,6 +34,10 @@ pub(super) fn compare(
     comparison.contents();
     comparison.distributions(wanted);
     comparison.union(Kind::ChildEnvironment, "not set", "a child process");
+    if !imports.left_out.is_empty() {
+        let is_told = |it: &Difference| it.kind == Kind::ChildEnvironment && TOLD.contains(&it.subject.as_str());
+        comparison.found.retain(|it| !is_told(it));
+    }
     comparison.leftovers();
     (imports, comparison.found)
 }
@@ -44,12 +53,23 @@ pub(super) fn twice(first: Vec<Difference>, second: &[Difference]) -> (Vec<Diffe
     first.into_iter().partition(|difference| difference.subjects().any(|subject| still.contains(&subject)))
 }
 
+/// Takes out what tells of the machine as much as of the artifact: flags (`HAS_IPV6=True`), the names being the same, and
+/// warnings. Away from the environment, which ran on another machine, nobody can say of which. Gives what it was.
+pub(super) fn of_the_machine(differences: &mut Vec<Difference>) -> Vec<String> {
+    let is_it = |it: &Difference| match it.kind {
+        Kind::Names => are_flags(&it.environment, &it.artifact),
+        kind => kind == Kind::Warning,
+    };
+    let (machine, rest): (Vec<_>, Vec<_>) = std::mem::take(differences).into_iter().partition(is_it);
+    *differences = rest;
+    machine.iter().map(|it| format!("{}: {} (on this machine)", it.kind.name(), it.subject)).collect()
+}
+
 struct Comparison<'a> {
     expected: &'a Expected,
     artifact: &'a Observations,
     checks: &'a [ImportCheck],
-    /// Modules whose code is another one on purpose, which the proof states.
-    changed: &'a BTreeSet<String>,
+    libraries: &'a Libraries,
     /// Modules whose import differs already: what follows from that is not said again.
     blamed: BTreeSet<String>,
     found: Vec<Difference>,
@@ -84,7 +104,13 @@ impl Comparison<'_> {
                 }
                 continue;
             };
-            self.blamed.insert(subject);
+            self.blamed.insert(subject.clone());
+            if let Some(library) = self.lacks(check, &difference) {
+                counts.checked -= 1;
+                let reason = format!("`{library}` is not packed, for its licence, and this system has none");
+                counts.left_out.push(LeftOut { module: subject, reason });
+                continue;
+            }
             let key = (
                 difference.kind,
                 difference.environment.clone(),
@@ -118,7 +144,7 @@ impl Comparison<'_> {
             artifact,
             output: output.filter(|text| !text.is_empty()).cloned(),
         };
-        if environment != artifact {
+        if !are_the_same(&environment, &artifact) {
             let kind = if output.is_some() { Kind::NoResult } else { Kind::Import };
             return Some(difference(kind, environment, artifact));
         }
@@ -133,6 +159,14 @@ impl Comparison<'_> {
             }
             _ => None,
         }
+    }
+
+    /// The library that the artifact leaves to the system, and that an import does not find there.
+    fn lacks<'d>(&self, check: &ImportCheck, difference: &'d Difference) -> Option<&'d str> {
+        let message = difference.artifact.strip_prefix("ImportError: ")?;
+        let (library, _) = message.split_once(": cannot open shared object file: ")?;
+        let is_left = self.libraries.left.contains(library) && difference.environment == GOOD;
+        (is_left && !check.required).then_some(library)
     }
 
     /// Where a process did not tell what it had loaded, the rest of the comparison is about nothing: that it is so on
@@ -210,7 +244,7 @@ impl Comparison<'_> {
                 let Some(before) = self.expected.get(kind, subject) else { continue };
                 let is_known = self.expected.is_unstable(kind, subject) || self.blamed.contains(subject);
                 let is_changed =
-                    matches!(kind, Kind::Code | Kind::Source | Kind::Names) && self.changed.contains(subject);
+                    matches!(kind, Kind::Code | Kind::Source | Kind::Names) && self.libraries.changed.contains(subject);
                 if before == after || is_known || is_changed || kind == Kind::Names && is_more_loaded(before, after) {
                     continue;
                 }
@@ -278,7 +312,8 @@ impl Comparison<'_> {
             let value = |value: Option<&String>| value.map_or_else(|| absent.to_owned(), ToOwned::to_owned);
             let (before, after) = (value(self.expected.get(kind, subject)), value(artifact.get(subject)));
             let is_known = self.expected.is_unstable(kind, subject) || self.blamed.contains(subject);
-            if before != after && !is_known {
+            let is_same = before == after || kind == Kind::Warning && are_the_same(&before, &after);
+            if !is_same && !is_known {
                 self.push(kind, subject, before, after, because);
             }
         }
@@ -290,28 +325,6 @@ impl Comparison<'_> {
         let subject = subject.to_owned();
         self.found.push(Difference { kind, subject, because, also: Vec::new(), environment, artifact, output: None });
     }
-}
-
-/// Whether the artifact's module binds the same names, and further submodules (spelled `.name`) that somebody loaded.
-fn is_more_loaded(before: &str, after: &str) -> bool {
-    let before: BTreeSet<&str> = before.split(' ').collect();
-    let after: BTreeSet<&str> = after.split(' ').collect();
-    before.is_subset(&after) && after.difference(&before).all(|name| name.starts_with('.'))
-}
-
-/// What each of two lists has that the other one has not.
-fn only(before: &str, after: &str, separator: char) -> (String, String) {
-    let split = |text: &str| text.split(separator).filter(|part| !part.is_empty()).map(str::to_owned).collect();
-    let (before, after): (BTreeSet<String>, BTreeSet<String>) = (split(before), split(after));
-    let show = |set: Vec<&String>, whole: bool| match set.len() {
-        0 if whole => "nothing".to_owned(),
-        0 => "the same, and no more".to_owned(),
-        _ => set.into_iter().cloned().collect::<Vec<_>>().join(if separator == ' ' { ", " } else { "\n" }),
-    };
-    (
-        show(before.difference(&after).collect(), before.is_empty()),
-        show(after.difference(&before).collect(), after.is_empty()),
-    )
 }
 
 #[cfg(test)]
@@ -352,7 +365,7 @@ mod tests {
         let checks = [check("m", required)];
         let side = |outcome: &Outcome| seen(&checks, std::slice::from_ref(outcome));
         let expected = Expected::of(&side(environment), &side(environment));
-        let (_, differences) = compare(&checks, &expected, &side(artifact), &[], &BTreeSet::new());
+        let (_, differences) = compare(&checks, &expected, &side(artifact), &[], &Libraries::default());
         differences.first().map(|difference| difference.kind)
     }
 
@@ -362,6 +375,7 @@ mod tests {
         assert_eq!(kind(false, &failed("x"), &failed("x")), None, "an optional dependency");
         assert_eq!(kind(true, &failed("x"), &failed("x")), Some(Kind::RequiredImport));
         assert_eq!(kind(false, &failed("x"), &failed("y")), Some(Kind::Import));
+        assert_eq!(kind(false, &failed("one of {a, b}"), &failed("one of {b, a}")), None, "what a set holds");
         assert_eq!(kind(false, &imported("file", &[]), &failed("y")), Some(Kind::Import));
         assert_eq!(kind(false, &failed("y"), &imported("file", &[])), Some(Kind::Import), "a failure that went away");
         assert_eq!(kind(false, &imported("file", &[]), &imported("file", &["N"])), Some(Kind::Import));
@@ -383,9 +397,27 @@ mod tests {
             (&untold, &untold, &untold, true),
             (&told, &untold, &told, true),
         ] {
-            let (_, differences) = compare(&[], &Expected::of(one, two), artifact, &[], &BTreeSet::new());
+            let (_, differences) = compare(&[], &Expected::of(one, two), artifact, &[], &Libraries::default());
             assert_eq!(differences.iter().map(|it| it.kind).collect::<Vec<_>>(), vec![Kind::NoResult; is_red.into()]);
         }
+    }
+
+    #[test]
+    fn what_needs_a_library_that_is_left_to_the_system_may_do_without() {
+        let libraries = Libraries { left: BTreeSet::from(["libline.so.8".to_owned()]), ..Libraries::default() };
+        let run = |required, library: &str| {
+            let checks = [check("m", required)];
+            let good = seen(&checks, &[imported("file", &[])]);
+            let mut expected = Expected::of(&good, &good);
+            expected.add(Kind::ChildEnvironment, "LINES".to_owned(), "24".to_owned());
+            expected.add(Kind::ChildEnvironment, "OWN".to_owned(), "1".to_owned());
+            let why = format!("{library}: cannot open shared object file: No such file or directory");
+            let (counts, found) = compare(&checks, &expected, &seen(&checks, &[failed(&why)]), &[], &libraries);
+            (counts.checked, counts.left_out.len(), found.len())
+        };
+        assert_eq!(run(false, "libline.so.8"), (0, 1, 1), "a variable of its own");
+        assert_eq!(run(true, "libline.so.8"), (1, 0, 3), "it was asked for");
+        assert_eq!(run(false, "libother.so.1"), (1, 0, 3));
     }
 
     #[test]
@@ -393,7 +425,7 @@ mod tests {
         let checks = [check("m", false), check("n", false)];
         let good = seen(&checks, &[imported("file", &[]), imported("file", &[])]);
         let bad = seen(&checks, &[failed("x"), failed("x")]);
-        let (counts, differences) = compare(&checks, &Expected::of(&good, &good), &bad, &[], &BTreeSet::new());
+        let (counts, differences) = compare(&checks, &Expected::of(&good, &good), &bad, &[], &Libraries::default());
         assert_eq!((counts.checked, counts.same, differences.len()), (2, 0, 1));
         assert_eq!((differences[0].subject.as_str(), differences[0].also.as_slice()), ("m", &["n".to_owned()][..]));
     }
@@ -403,7 +435,7 @@ mod tests {
         let checks = [check("m", false)];
         let (one, two) = (seen(&checks, &[failed("1")]), seen(&checks, &[failed("2")]));
         let expected = Expected::of(&one, &two);
-        let (counts, differences) = compare(&checks, &expected, &one, &[], &BTreeSet::new());
+        let (counts, differences) = compare(&checks, &expected, &one, &[], &Libraries::default());
         assert_eq!((counts.same, differences.len()), (0, 0));
         assert_eq!(counts.unstable, ["import: m"]);
     }
@@ -428,20 +460,5 @@ mod tests {
         assert_eq!(left(&[(Kind::Import, "b")]), 1);
         assert_eq!(left(&[(Kind::Names, "c")]), 2, "something else");
         assert_eq!(left(&[(Kind::NoResult, "a")]), 2);
-    }
-
-    #[test]
-    fn a_submodule_that_somebody_loaded_is_no_difference() {
-        assert!(is_more_loaded("a b=True", "a b=True .c"));
-        assert!(!is_more_loaded("a b=True", "a b=True c"));
-        assert!(!is_more_loaded("a .c", "a"));
-        assert!(!is_more_loaded("a b=True", "a b=False .c"));
-    }
-
-    #[test]
-    fn lists_show_what_each_side_has_alone() {
-        let (before, after) = only("a b c", "b d", ' ');
-        assert_eq!((before.as_str(), after.as_str()), ("a, c", "d"));
-        assert_eq!(only("", "x", '\n').0, "nothing");
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::expected::Expected;
+use super::leftover;
 use super::outcome::Inventory;
 use super::plan::Libraries;
 use super::proof::{Difference, Escape, Kind};
@@ -46,7 +47,8 @@ pub(super) fn check(inventories: &[Inventory], bounds: &Bounds<'_>, expected: &E
                 found.escaped(module, "sys.modules", file);
             }
         }
-        for entry in inventory.path.iter().filter(|entry| !entry.is_empty()) {
+        // A relative one leads wherever the process is; what was loaded from there is looked at above.
+        for entry in inventory.path.iter().filter(|entry| Path::new(entry).is_absolute()) {
             if !own(Path::new(entry)) {
                 found.escaped(entry, "sys.path", entry);
             }
@@ -88,8 +90,13 @@ pub(super) fn check(inventories: &[Inventory], bounds: &Bounds<'_>, expected: &E
 }
 
 /// What the processes of a start had mapped, open and running when they were looked at: what is wrong with it, and
-/// what of the system is among it.
-pub(super) fn look_at(name: &str, seen: &Seen, bounds: &Bounds<'_>) -> (Vec<Difference>, Seen) {
+/// what of the system, or as in the `unpackaged` start, is among it.
+pub(super) fn look_at(
+    name: &str,
+    seen: &Seen,
+    unpackaged: Option<&Seen>,
+    bounds: &Bounds<'_>,
+) -> (Vec<Difference>, Seen) {
     /// Fresh in the sandbox, or nobody's file.
     const FRESH: [&str; 9] =
         ["/dev/", "/tmp/", "/var/tmp/", "/run/", "/proc/", "/sys/", "/memfd:", "/SYSV", "/anon_hugepage"];
@@ -102,6 +109,11 @@ pub(super) fn look_at(name: &str, seen: &Seen, bounds: &Bounds<'_>) -> (Vec<Diff
     let needed = LazyCell::new(|| {
         Needed::read(&seen.mapped.iter().map(PathBuf::from).filter(|file| !file.starts_with(run)).collect())
     });
+    let theirs: BTreeSet<_> = unpackaged
+        .into_iter()
+        .flat_map(|theirs| theirs.mapped.iter().chain(&theirs.open).chain(&theirs.programs))
+        .map(|file| leftover::opened(file))
+        .collect();
     let mut look = |kind: Kind, paths: &BTreeSet<String>, system: &mut BTreeSet<String>| {
         for file in paths {
             let path = Path::new(file.strip_suffix(" (deleted)").unwrap_or(file));
@@ -116,7 +128,7 @@ pub(super) fn look_at(name: &str, seen: &Seen, bounds: &Bounds<'_>) -> (Vec<Diff
             {
                 let other = format!("`{file}`, in place of the one that the artifact should bring");
                 found.push(kind, file_name(file), &who, "is the build machine's", &other);
-            } else if is_system(path) || policy.is_system_data(file) {
+            } else if is_system(path) || policy.is_system_data(file) || theirs.contains(&leftover::opened(file)) {
                 system.insert(file.clone());
             } else if !FRESH.iter().any(|start| file.starts_with(start)) {
                 found.push(kind, file, &who, "is not in use", "in use, outside the artifact's tree");
@@ -136,8 +148,8 @@ fn watched(inventory: &Inventory, bounds: &Bounds<'_>, expected: &Expected, esca
     for (path, who) in &inventory.opened {
         if bounds.is_hidden(Path::new(path)) {
             found.push(Kind::Opened, path, who, "lies in the environment", "opened, though it is not the artifact's");
-        } else if is_system(Path::new(path)) || alike(Kind::Opened, path) {
-            escape.system_files.insert(path.clone(), who.clone());
+        } else if is_system(Path::new(path)) || alike(Kind::Opened, &leftover::opened(path)) {
+            escape.system_files.insert(leftover::opened(path).into_owned(), who.clone());
         } else {
             found.push(Kind::Opened, path, who, "is not opened", "opened");
         }

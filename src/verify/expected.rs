@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
@@ -14,6 +13,9 @@ use super::proof::Kind;
 use super::scripts::Ran;
 use super::start::Probed;
 use crate::cache;
+
+/// Bytes of all that is kept.
+const MOST: u64 = 256 << 20;
 
 /// All that the environment's side showed. What went wrong there is not kept: it may go better the next time.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -31,7 +33,7 @@ impl Unpackaged {
 
     /// What was kept under `key`; nothing where it cannot be read.
     pub(super) fn kept(folder: &Path, key: &str) -> Option<Self> {
-        let packed = fs::read(Self::path(folder, key)).ok()?;
+        let packed = cache::read(&Self::path(folder, key)).ok()?;
         serde_json::from_slice(&zstd::decode_all(packed.as_slice()).ok()?).ok()
     }
 
@@ -40,7 +42,7 @@ impl Unpackaged {
         good.scripts.retain(|_, ran| ran.is_good());
         good.starts.retain(|_, probed| probed.failure.is_none());
         let json = serde_json::to_vec(&good).map_err(std::io::Error::from)?;
-        Ok(cache::write(&Self::path(folder, key), &zstd::encode_all(json.as_slice(), 1)?)?)
+        Ok(cache::keep(&Self::path(folder, key), &zstd::encode_all(json.as_slice(), 1)?, MOST)?)
     }
 }
 
@@ -105,12 +107,8 @@ impl Expected {
 
     /// What a smoke script opens, calls and writes to it does unpackaged too.
     pub(super) fn add_watched(&mut self, inventory: &Inventory) {
-        let watched =
-            [(Kind::Opened, &inventory.opened), (Kind::Network, &inventory.network), (Kind::Tree, &inventory.written)];
-        for (kind, seen) in watched {
-            for (subject, who) in seen.iter().filter(|(subject, _)| !subject.starts_with("<scratch>")) {
-                self.add(kind, subject.clone(), format!("by `{who}`"));
-            }
+        for (kind, subject, who) in inventory.watched() {
+            self.add(kind, subject.into_owned(), format!("by `{who}`"));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::expected::Unpackaged;
 use super::pair::{Ground, Pair};
-use super::plan::{Limits, Plan, StartProbe};
+use super::plan::{Plan, StartProbe};
 use super::proof::{Difference, Kind};
 use super::scripts::{self, Ran, Script};
 use super::side::Side;
@@ -156,31 +156,32 @@ pub(super) enum Before {
     Script(String, Box<Ran>),
 }
 
-/// The environment's half of what is left in the queue.
+/// The environment's half of what is left in the queue, each with the number of its job.
 pub(super) fn drain_environment(
     side: &mut Side,
     queue: &Queue<'_>,
     plan: &Plan,
     progress: &dyn Progress,
-) -> Result<Vec<Before>, Error> {
+) -> Result<Vec<(usize, Before)>, Error> {
     let mut found = Vec::new();
     while let Some(taken) = queue.next() {
-        match taken.job {
+        let before = match taken.job {
             Job::Start(probe) => {
                 let probed = start::run(side, None, probe, plan)?;
-                found.push(Before::Start(probe.settings.name.clone(), probed));
+                Before::Start(probe.settings.name.clone(), probed)
             }
             Job::AsItIs(probe) => {
                 let unpackaged = Some((probe, plan.application.as_slice()));
                 let did = side.is_apart().then(|| start::as_it_is(side, unpackaged, start::AS_IT_IS)).transpose()?;
-                found.push(Before::AsItIs(did.map(|(did, ..)| did)));
+                Before::AsItIs(did.map(|(did, ..)| did))
             }
             Job::Script(script) => {
                 let ran = scripts::run(side, script, plan.limits.script, progress)?;
-                found.push(Before::Script(script.key(), Box::new(ran)));
+                Before::Script(script.key(), Box::new(ran))
             }
-            Job::Again => {}
-        }
+            Job::Again => continue,
+        };
+        found.push((taken.number, before));
     }
     Ok(found)
 }
@@ -243,9 +244,10 @@ pub(super) fn drain(
                 let ids: Vec<usize> = (0..checks.len().min(AGAIN)).collect();
                 // The numbers before are those of the imports.
                 let runs = Runs { first: 3, count: 1, is_brief: true };
-                let Limits { import, .. } = plan.limits;
                 let few = &checks[..ids.len()];
-                let smoke = smoke::run(&mut pair.artifact, few, import, runs, &crate::progress::Silent)?;
+                let limit = plan.limits.import;
+                let smoke = smoke::run(&mut pair.artifact, few, limit, runs, &crate::progress::Silent)?;
+                pair.artifact.sweep()?;
                 Done::Again(ids, smoke.into_iter().next().unwrap_or_default())
             }
         };
@@ -267,7 +269,7 @@ fn start(
     let Some(environment) = environment else {
         // Its helpers run from the environment.
         let can = probe.settings.with.is_empty();
-        let after = can.then(|| start::run_alone(artifact, probe, &ground.shared)).transpose()?;
+        let after = can.then(|| start::run_alone(artifact, probe, plan.limits, &ground.shared)).transpose()?;
         return Ok(Done::Start { name, before: None, after: after.map(Box::new) });
     };
     let mut before = known.starts.get(&name).cloned();
@@ -293,7 +295,9 @@ fn as_it_is(pair: &mut Pair, known: &Unpackaged, probe: &StartProbe, plan: &Plan
         return Ok(Done::AsItIs { before: None, after: None });
     }
     let runs_on = before.as_deref() == Some(start::RUNS_ON);
-    let limit = if runs_on { start::AS_IT_IS } else { plan.limits.import };
+    // One that refuses to be an interpreter unpacks itself while it is looked at.
+    let unpacks = pair.artifact.interpreter.is_some();
+    let limit = if runs_on { start::AS_IT_IS * if unpacks { 2 } else { 1 } } else { plan.limits.import };
     let after = start::as_it_is(&mut pair.artifact, None, limit)?;
     if before.as_ref() != Some(&after.0)
         && let Some(environment) = &mut pair.environment

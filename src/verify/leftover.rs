@@ -1,13 +1,18 @@
 //! What imports leave behind: files in the home folder, the folders for temporary files, the working folder.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use regex::Regex;
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
 use super::outcome::Inventory;
-use super::side::Side;
+use super::side::{SHARED, Side};
+
+/// What is left behind where a process goes on after the one that started it.
+pub(super) const RUNNING: &str = "a running process";
 
 /// How deep below a home folder two files are told apart.
 const DEPTH: usize = 4;
@@ -52,6 +57,13 @@ pub(super) fn in_folders(folders: &[(&Path, &str)]) -> BTreeSet<String> {
     found
 }
 
+/// A file by a name that it has in each run: below the folders that all programs share, without what is random in it.
+pub(super) fn opened(path: &str) -> Cow<'_, str> {
+    static MASK: LazyLock<Mask> = LazyLock::new(Mask::new);
+    let is_shared = SHARED.iter().any(|folder| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')));
+    if is_shared { Cow::Owned(MASK.apply(path)) } else { Cow::Borrowed(path) }
+}
+
 /// Whether one could be the other with another random part in its name: Python's are of eight characters.
 pub(super) fn is_alike(one: &str, other: &str) -> bool {
     const RANDOM: usize = 8;
@@ -72,8 +84,9 @@ pub(super) fn beyond<'a>(
 
 fn files(folder: &Path, label: &str, mask: &Mask, found: &mut BTreeSet<String>) {
     let walk = WalkDir::new(folder).min_depth(1).max_depth(DEPTH).into_iter();
-    // The artifact's own cache.
-    let walk = walk.filter_entry(|entry| !entry.path().ends_with(".cache/packproof"));
+    // The artifact's own cache; and bytecode, which the environment's side keeps elsewhere.
+    let is_aside = |entry: &DirEntry| entry.path().ends_with(".cache/packproof") || entry.file_name() == "__pycache__";
+    let walk = walk.filter_entry(|entry| !is_aside(entry));
     for entry in walk.flatten() {
         // A folder counts by what is in it, but at the end of the walk.
         if entry.file_type().is_dir() && entry.depth() < DEPTH {
@@ -86,18 +99,27 @@ fn files(folder: &Path, label: &str, mask: &Mask, found: &mut BTreeSet<String>) 
 
 /// Numbers and random parts of names differ from run to run.
 struct Mask {
+    /// Python's, with its own prefix and with another one.
     temporary: Regex,
+    prefixed: Regex,
     number: Regex,
 }
 
 impl Mask {
     fn new() -> Self {
         let pattern = |text: &str| Regex::new(text).expect("a test compiles it");
-        Self { temporary: pattern(r"tmp[a-z0-9_]{8}"), number: pattern(r"[0-9a-f]{8,}|[0-9]+") }
+        Self {
+            temporary: pattern(r"tmp[a-z0-9_]{8}"),
+            prefixed: pattern(r"([-_])[a-z0-9_]{8}(/|\.|$)"),
+            // A UUID, another hash, a number.
+            number: pattern(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{8,}|[0-9]+"),
+        }
     }
 
     fn apply(&self, text: &str) -> String {
-        self.number.replace_all(&self.temporary.replace_all(text, "tmp…"), "#").into_owned()
+        let text = self.temporary.replace_all(text, "tmp…");
+        let text = self.prefixed.replace_all(&text, "${1}…${2}");
+        self.number.replace_all(&text, "#").into_owned()
     }
 }
 
@@ -110,6 +132,11 @@ mod tests {
         let mask = Mask::new();
         assert_eq!(mask.apply("tmpab3_x9qz/pid-4711"), "tmp…/pid-#");
         assert_eq!(mask.apply(".config/matplotlib/fontlist-v390.json"), ".config/matplotlib/fontlist-v#.json");
+        assert_eq!(mask.apply("pymp-a1_c2e3f/listener-x"), "pymp-…/listener-x");
+        assert_eq!(mask.apply("pymp-abcdefgh"), mask.apply("pymp-12_4567z"));
+        assert_eq!(mask.apply("run/1b4e28ba-2fa1-11d2-883f-0016d3cca427"), "run/#");
+        assert_eq!(opened("/tmp/tmpab3_x9qz/socket-12"), "/tmp/tmp…/socket-#");
+        assert_eq!(opened("/etc/tmpfiles.d/12.conf"), "/etc/tmpfiles.d/12.conf");
         assert!(is_alike("<tmp>/app-ab_cdefg/x", "<tmp>/app-zzzzzzzz/x") && is_alike("<tmp>/x", "<tmp>/x"));
         assert!(!is_alike("<tmp>/x", "<tmp>/xy") && !is_alike("<tmp>/cached.bin.1", "<tmp>/another.bin"));
     }

@@ -31,6 +31,7 @@ mod smoke;
 mod start;
 mod told;
 mod tree;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -96,17 +97,22 @@ pub fn prove(plan: &Plan, progress: &dyn Progress) -> Result<Proof, Error> {
 /// Runs the environment's side: the imports twice, scripts and starts once; or finds what was kept of an earlier run.
 /// Needs no artifact.
 pub fn expect(plan: &Plan, progress: &dyn Progress) -> Result<Unpackaged, Error> {
-    if let Some(unpackaged) = plan.kept.as_ref().and_then(|(folder, key)| Unpackaged::kept(folder, key)) {
+    // What took too long may not with more time.
+    let kept = plan.kept.as_ref().map(|(folder, key)| (folder, format!("{key}-{}", plan.limits.multiplier)));
+    if let Some(unpackaged) = kept.as_ref().and_then(|(folder, key)| Unpackaged::kept(folder, key)) {
         return Ok(unpackaged);
     }
-    let unpackaged = scratch::within(plan, |scratch| expect_in(scratch, plan, progress))?;
-    if let Some((folder, key)) = &plan.kept {
-        unpackaged.keep(folder, key)?;
+    let (unpackaged, is_apart) = scratch::within(plan, |scratch| expect_in(scratch, plan, progress))?;
+    // What the machine's network had a part in is not to stand for a run without one.
+    if let Some((folder, key)) = kept.filter(|_| is_apart) {
+        // What cannot be kept costs the next build its time, and nothing else.
+        let _ = unpackaged.keep(folder, &key);
     }
     Ok(unpackaged)
 }
 
-fn expect_in(scratch: &Path, plan: &Plan, progress: &dyn Progress) -> Result<Unpackaged, Error> {
+/// Also whether that was in full isolation.
+fn expect_in(scratch: &Path, plan: &Plan, progress: &dyn Progress) -> Result<(Unpackaged, bool), Error> {
     let counters: [Counter; 2] = Default::default();
     let mut side = pair::environment_alone(plan, scratch, 0, &counters)?;
     let (checks, _) = left_out::split(&plan.imports);
@@ -116,7 +122,8 @@ fn expect_in(scratch: &Path, plan: &Plan, progress: &dyn Progress) -> Result<Unp
     let runs = smoke::run(&mut side, &checks, plan.limits.import, runs, progress)?;
     // What one run leaves is known for both: the next may leave it or not.
     let inventories: Vec<_> = runs.iter().flat_map(|run| run.inventories.clone()).collect();
-    let left = leftover::of(&side, &inventories);
+    let mut left = leftover::of(&side, &inventories);
+    left.extend(side.sweep()?.then(|| leftover::RUNNING.to_owned()));
     let seen = runs.iter().map(|run| {
         let mut seen = Observations::of(&checks, run, Which::Environment);
         seen.leftovers(left.iter().cloned());
@@ -129,13 +136,19 @@ fn expect_in(scratch: &Path, plan: &Plan, progress: &dyn Progress) -> Result<Unp
     let queue = Queue::new(jobs);
     let other = |lane| {
         let mut side = pair::environment_alone(plan, scratch, lane, &counters)?;
+        // Refused what the first lane has, so that one does it all.
+        if !side.is_apart() {
+            return Ok(Vec::new());
+        }
         lanes::drain_environment(&mut side, &queue, plan, progress)
     };
     let first = || Ok(((), lanes::drain_environment(&mut side, &queue, plan, progress)?));
-    let ((), found) = lanes::run(&queue, further, first, other)?;
+    let ((), mut found) = lanes::run(&queue, further, first, other)?;
     progress.finish();
+    // Of several that open a file the first is named, whichever lane was quicker.
+    found.sort_by_key(|(number, _)| *number);
     let expected = &mut unpackaged.expected;
-    for before in found {
+    for (_, before) in found {
         match before {
             Before::Start(name, probed) => _ = unpackaged.starts.insert(name, probed),
             Before::AsItIs(Some(did)) => expected.add(Kind::Start, lanes::AS_IT_IS.to_owned(), did),
@@ -151,7 +164,7 @@ fn expect_in(scratch: &Path, plan: &Plan, progress: &dyn Progress) -> Result<Unp
     for (place, digest) in files::of_sources(plan) {
         expected.add(Kind::File, place, digest);
     }
-    Ok(unpackaged)
+    Ok((unpackaged, side.is_apart()))
 }
 
 /// Runs everything else; the artifact is copied first, and neither it nor anything of the user's is written to.
@@ -179,6 +192,9 @@ fn prove_in(scratch: &Path, plan: &Plan, unpackaged: &Unpackaged, progress: &dyn
     let interpreter = pair.artifact.interpreter.clone();
     let other = |lane| {
         let mut pair = Pair::open(&ground, lane)?;
+        if !pair.is_apart() {
+            return Ok(Vec::new());
+        }
         pair.artifact.interpreter.clone_from(&interpreter);
         lanes::drain(&mut pair, &queue, &ground, unpackaged, plan, progress)
     };
@@ -193,23 +209,27 @@ fn prove_in(scratch: &Path, plan: &Plan, unpackaged: &Unpackaged, progress: &dyn
     done.sort_by_key(|(number, _)| *number);
 
     let Imported { mut imports, inventories, observed, mut differences } = imported;
-    imports.left_out = left_out;
+    imports.left_out.extend(left_out);
     let bounds = escape::Bounds { scratch: &pair.artifact.folder, hidden: &ground.hidden, libraries: &plan.libraries };
     let mut told = Told::new(&bounds, &mut run);
     for (_, done) in done {
         told.take(done, &First { checks: &checks, observed: &observed, inventories: &inventories, expected });
     }
-    let Told { scripts, probes, start, ran, differences: failed, starts, .. } = told;
+    let Told { scripts, probes, start, ran, again, differences: failed, starts, .. } = told;
+    let mut expected = expected.clone();
+    for inventory in &again {
+        expected.add_watched(inventory);
+    }
     differences.extend(failed);
     imports.starts = starts + usize::from(!inventories.is_empty());
     let all: Vec<Inventory> = inventories.iter().cloned().chain(ran).collect();
-    let (mut escape, escaped) = escape::check(&all, &bounds, expected);
+    let (mut escape, escaped) = escape::check(&all, &bounds, &expected);
     escape.modules = inventories.iter().map(|inventory| inventory.files.len()).max().unwrap_or_default();
     differences.extend(escaped);
-    differences.extend(files::check(&plan.artifact, expected));
+    differences.extend(files::check(&plan.artifact, &expected));
     let tree = inventories.first().map(|inventory| PathBuf::from(&inventory.prefix));
     if let Some(tree) = tree.filter(|tree| tree.starts_with(&pair.artifact.folder)) {
-        let (mut changed, alike) = tree::check(&plan.artifact, &tree, expected);
+        let (mut changed, alike) = tree::check(&plan.artifact, &tree, &expected);
         // An extracted tree is started by a small program of its own in its root.
         let is_starter = |subject: &str| interpreter.is_some() && (subject == plan.name || subject == "run");
         changed.retain(|difference| !is_starter(&difference.subject));
@@ -278,12 +298,19 @@ fn import_everything(
     progress: &dyn Progress,
 ) -> Result<Imported, Error> {
     let (observed, inventories) = import_packed(pair, plan, checks, 0, progress)?;
-    let changed = &plan.libraries.changed;
-    let (mut imports, mut differences) = compare::compare(checks, expected, &observed, &plan.distributions, changed);
+    let Plan { distributions, libraries, .. } = plan;
+    let judge = |seen: &Observations| {
+        let (mut imports, mut differences) = compare::compare(checks, expected, seen, distributions, libraries);
+        if plan.world.is_none() {
+            imports.unstable.extend(compare::of_the_machine(&mut differences));
+        }
+        (imports, differences)
+    };
+    let (mut imports, mut differences) = judge(&observed);
     if !differences.is_empty() && differences.iter().all(|difference| difference.kind != Kind::NoResult) {
         // The environment has had two runs to show what it does not do alike; so has the artifact.
         let (again, _) = import_packed(pair, plan, checks, 1, progress)?;
-        let (_, second) = compare::compare(checks, expected, &again, &plan.distributions, changed);
+        let (_, second) = judge(&again);
         let (stable, unstable) = compare::twice(differences, &second);
         imports.unstable.extend(unstable.iter().map(|it| format!("{}: {} (packed)", it.kind.name(), it.subject)));
         differences = stable;
@@ -308,7 +335,8 @@ fn import_packed(
         seen = Observations::of(checks, &run, Which::Artifact);
         inventories = run.inventories;
     }
-    seen.leftovers(leftover::of(&pair.artifact, &inventories));
+    let runs_on = pair.artifact.sweep()?.then(|| leftover::RUNNING.to_owned());
+    seen.leftovers(leftover::of(&pair.artifact, &inventories).into_iter().chain(runs_on));
     Ok((seen, inventories))
 }
 

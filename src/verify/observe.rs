@@ -114,17 +114,8 @@ impl Observations {
         for (name, value) in inventory.child.iter().filter(|(name, _)| !OWN.contains(&name.as_str())) {
             first(Kind::ChildEnvironment, name, value);
         }
-        let watched = [
-            (Kind::Opened, &inventory.opened),
-            (Kind::Started, &inventory.started),
-            (Kind::Network, &inventory.network),
-            (Kind::Tree, &inventory.written),
-        ];
-        for (kind, seen) in watched {
-            // What is made anew for each run has another name each time.
-            for (subject, who) in seen.iter().filter(|(subject, _)| !subject.starts_with("<scratch>")) {
-                first(kind, subject, &format!("by `{who}`"));
-            }
+        for (kind, subject, who) in inventory.watched() {
+            first(kind, &subject, &format!("by `{who}`"));
         }
     }
 

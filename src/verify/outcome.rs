@@ -1,9 +1,13 @@
 //! What one import did on one side, as `smoke.py` reports it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+use super::leftover;
+use super::proof::Kind;
 
 /// One line of the results' file.
 #[derive(Debug, Deserialize)]
@@ -26,7 +30,11 @@ pub(super) enum Report {
         warnings: Vec<String>,
     },
     Inventory(Box<Inventory>),
-    Done,
+    Done {
+        /// Tests of pytest's.
+        #[serde(default)]
+        passed: usize,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -101,6 +109,20 @@ pub(super) struct Inventory {
     pub resources: BTreeMap<String, Vec<String>>,
     /// The environment of a child process.
     pub child: BTreeMap<String, String>,
+}
+
+impl Inventory {
+    /// What it opened, called and wrote to, each by a name that it has in every run, and who did first; without
+    /// what is made anew for one run.
+    pub(super) fn watched(&self) -> impl Iterator<Item = (Kind, Cow<'_, str>, &str)> {
+        let lists = [(Kind::Opened, &self.opened), (Kind::Network, &self.network), (Kind::Tree, &self.written)];
+        let lasting =
+            lists.into_iter().flat_map(|(kind, seen)| seen.iter().map(move |(subject, who)| (kind, subject, who)));
+        lasting.filter(|(_, subject, _)| !subject.starts_with("<scratch>")).map(|(kind, subject, who)| {
+            let subject = if kind == Kind::Opened { leftover::opened(subject) } else { subject.into() };
+            (kind, subject, who.as_str())
+        })
+    }
 }
 
 impl Imported {

@@ -93,6 +93,14 @@ impl Pair {
         Ok(Self { environment, artifact })
     }
 
+    /// What was run so far leaves nothing running.
+    pub(super) fn sweep(&mut self) -> Result<(), Error> {
+        for side in self.environment.iter_mut().chain([&mut self.artifact]) {
+            side.sweep()?;
+        }
+        Ok(())
+    }
+
     /// Whether what runs in another lane has another network and other processes, so that neither notices the other.
     pub(super) fn is_apart(&self) -> bool {
         self.environment.iter().chain([&self.artifact]).all(Side::is_apart)

@@ -51,7 +51,11 @@ pub struct Plan {
 pub struct Libraries {
     /// File names of those that the artifact brings: the system's own must not be loaded in their place.
     pub packed: BTreeSet<String>,
-    /// What the artifact does without where the system has none, a sentence each.
+    /// File names of those that are left to the system for their licences: what needs one does without where the system
+    /// has none.
+    #[serde(default)]
+    pub left: BTreeSet<String>,
+    /// What the proof says of the artifact's libraries, a sentence each.
     pub stated: Vec<String>,
     /// Modules of the standard library whose code packproof changed on purpose.
     pub changed: BTreeSet<String>,
@@ -160,6 +164,8 @@ pub struct Limits {
     /// For one import; the first start of the artifact is part of its first import.
     pub import: Duration,
     pub script: Duration,
+    /// What the timeouts of starts, which the configuration says, are multiplied by.
+    pub multiplier: u32,
     /// Whether both sides may use the machine's network; otherwise they share a loopback device of their own.
     pub network: bool,
     /// Whether a partial isolation is a failed proof.
@@ -171,8 +177,22 @@ impl Default for Limits {
         Self {
             import: Duration::from_mins(2),
             script: Duration::from_mins(5),
+            multiplier: 1,
             network: false,
             require_isolation: false,
+        }
+    }
+}
+
+impl Limits {
+    /// Everything may take `by` times as long.
+    #[must_use]
+    pub fn times(self, by: u32) -> Self {
+        Self {
+            import: self.import.saturating_mul(by),
+            script: self.script.saturating_mul(by),
+            multiplier: self.multiplier.saturating_mul(by),
+            ..self
         }
     }
 }

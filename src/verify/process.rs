@@ -125,7 +125,7 @@ impl Process {
                     progress.advance(1);
                 }
                 Report::Inventory(inventory) => self.inventory = Some(*inventory),
-                Report::Done => self.is_done = true,
+                Report::Done { .. } => self.is_done = true,
             }
         }
         let ending = match exit {

@@ -95,7 +95,7 @@ pub struct Imports {
     pub starts: usize,
     /// What differs from one run to the next in the environment itself, or in the artifact; counted nowhere.
     pub unstable: Vec<String>,
-    /// Not run, by rule.
+    /// Not run, by rule, or not compared, since this system lacks a library that the artifact leaves to it.
     pub left_out: Vec<LeftOut>,
 }
 

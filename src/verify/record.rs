@@ -118,10 +118,12 @@ pub fn prove_alone(
 ) -> Result<Proof, Error> {
     let folder = tempfile::tempdir()?;
     let mut scripts = Vec::new();
-    for (name, text) in &record.scripts {
-        let (number, name) = name.split_once('-').unwrap_or(("", name));
-        let path = folder.path().join(number).join(name);
-        fs::create_dir_all(path.parent().unwrap_or(folder.path()))?;
+    for (number, (name, text)) in record.scripts.iter().enumerate() {
+        // Theirs is in the name, which may be anything in an artifact of somebody else's.
+        let name = name.split_once('-').map_or(name.as_str(), |(_, name)| name);
+        let own = folder.path().join(number.to_string());
+        fs::create_dir(&own)?;
+        let path = own.join(Path::new(name).file_name().unwrap_or(name.as_ref()));
         fs::write(&path, text)?;
         scripts.push(path);
     }

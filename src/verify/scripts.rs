@@ -22,10 +22,13 @@ pub(super) struct Ran {
     ending: Ending,
     /// The script itself, not something in the middle of it, ended the process.
     came_to_its_end: bool,
+    /// Tests of pytest's.
+    #[serde(default)]
+    passed: usize,
     output: String,
     /// What it had loaded, opened, started and called, where it came to its end.
     pub inventory: Option<Inventory>,
-    /// What it left in its home folder, the one for temporary files and its working folder.
+    /// What it left in its home folder, the one for temporary files and its working folder, and whether a process goes on.
     pub left: BTreeSet<String>,
 }
 
@@ -38,7 +41,10 @@ impl Ran {
         if self.is_good() && !self.came_to_its_end {
             return format!("{}, before it came to its end", self.ending);
         }
-        self.ending.to_string()
+        match self.passed {
+            0 => self.ending.to_string(),
+            passed => format!("{}, {passed} passed", self.ending),
+        }
     }
 }
 
@@ -123,18 +129,21 @@ pub(super) fn run(side: &mut Side, script: Script<'_>, limit: Duration, progress
     let (job, output) = side.python(&[&runner, &specification], cwd.clone(), &folders)?;
     let id = side.sandbox.run(job)?;
     let ending = side.finish(id, limit)?;
+    let runs_on = side.sweep()?;
     progress.advance(1);
     let mut ran = Ran {
         ending,
         came_to_its_end: false,
+        passed: 0,
         output: side.normalise(&tail(&output, 40)),
         inventory: None,
         left: leftover::in_folders(&[(&folders.home, "<home>"), (&folders.temporary, "<tmp>"), (&cwd, "<cwd>")]),
     };
+    ran.left.extend((runs_on && ran.is_good()).then(|| leftover::RUNNING.to_owned()));
     for report in reader.read()? {
         match report {
             Report::Inventory(inventory) => ran.inventory = Some(*inventory),
-            Report::Done => ran.came_to_its_end = true,
+            Report::Done { passed } => (ran.came_to_its_end, ran.passed) = (true, passed),
             Report::Begin { .. } | Report::Outcome { .. } => {}
         }
     }
@@ -142,7 +151,8 @@ pub(super) fn run(side: &mut Side, script: Script<'_>, limit: Duration, progress
 }
 
 fn copy_all(from: &Path, to: &Path) -> Result<(), Error> {
-    let walk = walkdir::WalkDir::new(from).into_iter().filter_entry(|entry| entry.file_name() != "__pycache__");
+    let walk = walkdir::WalkDir::new(from).follow_links(true);
+    let walk = walk.into_iter().filter_entry(|entry| entry.file_name() != "__pycache__");
     for entry in walk.flatten() {
         let place = match entry.path().strip_prefix(from) {
             Ok(relative) if !relative.as_os_str().is_empty() => to.join(relative),
@@ -173,9 +183,10 @@ pub(super) fn compare(name: String, environment: Option<&Ran>, artifact: &Ran) -
     // What ends its process itself does so in both worlds.
     let ends_alike =
         environment.map_or(artifact.came_to_its_end, |ran| ran.came_to_its_end == artifact.came_to_its_end);
+    let skips = environment.is_some_and(|ran| artifact.passed < ran.passed);
     let (side, output) = match environment.filter(|ran| !ran.is_good()) {
         Some(environment) => ("environment", &environment.output),
-        None if artifact.is_good() && ends_alike => return (result, None),
+        None if artifact.is_good() && ends_alike && !skips => return (result, None),
         None => ("artifact", &artifact.output),
     };
     let difference = Difference {

@@ -23,6 +23,9 @@ const EXTRACTING: Duration = Duration::from_mins(5);
 /// What an ordinary login has.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
+/// Where all programs may leave things.
+pub(super) const SHARED: [&str; 4] = ["/tmp", "/var/tmp", "/dev/shm", "/run"];
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Which {
     Environment,
@@ -154,7 +157,7 @@ impl Side {
 
     /// Where programs leave things behind; the machine's own where there are no namespaces, which say nothing.
     pub(super) fn shared_folders(&self) -> &'static [&'static str] {
-        if self.sandbox.reason().is_some() { &[] } else { &["/tmp", "/var/tmp", "/dev/shm", "/run"] }
+        if self.sandbox.reason().is_some() { &[] } else { &SHARED }
     }
 
     /// An empty folder to work in.
@@ -177,6 +180,19 @@ impl Side {
         argv.extend(self.interpreter_options());
         argv.extend(arguments.iter().map(|argument| argument.display().to_string()));
         Ok((Job { argv, env, cwd, stdin: None, stdout: output.clone(), stderr: output.clone() }, output))
+    }
+
+    /// Folders with a tree of their own, which is there already: what is timed afterwards is the application alone, and what
+    /// it writes beside itself is not in the tree that is looked at in the end.
+    pub(super) fn unpacked(&mut self, purpose: &str) -> Result<Folders, Error> {
+        let folders = self.own_folders(purpose, false)?;
+        if self.which == Which::Artifact && self.interpreter.is_none() {
+            let cwd = self.fresh("unpack")?;
+            let (job, _) = self.python(&[Path::new("-c"), Path::new("pass")], cwd, &folders)?;
+            let id = self.sandbox.run(job)?;
+            self.finish(id, EXTRACTING)?;
+        }
+        Ok(folders)
     }
 
     /// Has the artifact lay its tree down, for its interpreter to be called there.
@@ -209,6 +225,12 @@ impl Side {
         }
         self.kill(id)?;
         Ok(Ending::TooLong(limit))
+    }
+
+    /// Ends what jobs that are over have left running, for the next ones to start as the first did. Whether there was
+    /// anything.
+    pub(super) fn sweep(&mut self) -> Result<bool, Error> {
+        Ok(self.sandbox.sweep()? > 0)
     }
 
     pub(super) fn kill(&mut self, id: u64) -> Result<(), Error> {

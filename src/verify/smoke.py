@@ -107,20 +107,35 @@ def run_script(spec, reporter):
     # modules are taken down as ever.
     atexit.register(gc.freeze)
     reporter.watch_all()
+    passed = Passed()
     try:
         if "pytest" in spec:
             # Behind everything, so that whatever the application brings itself comes first.
             sys.path.extend(folder for folder in spec["plugins"] if folder not in sys.path)
             sys.argv[:] = ["pytest"]
             import pytest
-            sys.exit(int(pytest.main(["-p", "no:cacheprovider", "-q", *spec["pytest"]])))
+            sys.exit(int(pytest.main(["-p", "no:cacheprovider", "-q", *spec["pytest"]], plugins=[passed])))
         import runpy
         sys.argv[:] = [spec["script"]]
         runpy.run_path(spec["script"], run_name="__main__")
     except SystemExit:
-        reporter.tell_script()
+        reporter.tell_script(passed.count)
         raise
-    reporter.tell_script()
+    reporter.tell_script(passed.count)
+
+
+class Passed:
+    """A plugin of pytest's that counts: a test that is skipped leaves the exit status as it is."""
+
+    count = 0
+
+    def pytest_runtest_logreport(self, report):
+        if report.when == "call" and report.passed:
+            self.count += 1
+
+
+def is_address(host):
+    return ":" in host or host.replace(".", "").isdigit()
 
 
 class Watch:
@@ -135,6 +150,7 @@ class Watch:
         self.written = {}
         self.started = {}
         self.network = {}
+        self.has_asked = False
         self.host = os.uname().nodename
 
     def __call__(self, event, args):
@@ -152,6 +168,10 @@ class Watch:
                             self.written.setdefault(path, self.who())
                     elif not path.startswith(self.kernels):
                         self.opened.setdefault(path, self.who())
+            elif event in ("os.rename", "sqlite3.connect"):
+                path = os.fsdecode(args[1 if event == "os.rename" else 0])
+                if path.startswith(self.known) and ".pyc" not in path:
+                    self.written.setdefault(path, self.who())
             elif event in ("subprocess.Popen", "os.posix_spawn", "os.exec"):
                 program = os.fspath(args[0])
                 program = os.fsdecode(program) if type(program) is bytes else program
@@ -159,7 +179,10 @@ class Watch:
             elif event == "os.system":
                 self.started.setdefault("/bin/sh", self.who())
             elif event == "socket.connect" and type(args[1]) is tuple:
-                self.call(str(args[1][0]))
+                host = str(args[1][0])
+                # A name that was asked for is noted, and may have another address each time.
+                if not (self.has_asked and is_address(host)):
+                    self.call(host)
             elif event == "socket.getaddrinfo" and args[0]:
                 self.call(args[0].decode() if type(args[0]) is bytes else str(args[0]))
         except Exception:
@@ -172,6 +195,8 @@ class Watch:
             host = "<hostname>"
         if host not in ("localhost", "::1", "::", "0.0.0.0") and not host.startswith("127."):
             self.network.setdefault(host, self.who())
+            if host != "<hostname>" and not is_address(host):
+                self.has_asked = True
 
     @staticmethod
     def who():
@@ -233,11 +258,11 @@ class Reporter:
         self.follow_code()
         sys.addaudithook(self.watch)
 
-    def tell_script(self):
+    def tell_script(self, passed):
         """A child that was forked off and came to the script's end as well has nothing to tell."""
         if os.getpid() == self.process:
             self.send("inventory", **self.loaded())
-            self.send("done")
+            self.send("done", passed=passed)
 
     def run(self):
         import warnings
@@ -556,6 +581,9 @@ def spell(bound, package):
     told = []
     for name, value in bound.items():
         if not isinstance(name, str) or name.startswith("__"):
+            continue
+        # The user's site-packages are off in every artifact, and are on in environments that are not virtual.
+        if package is None and name == "ENABLE_USER_SITE":
             continue
         if type(value) is type(sys) and value.__name__.endswith("." + name):
             if package is not None:

@@ -184,7 +184,7 @@ fn take(process: Process, smoke: &mut Smoke, outcomes: &mut Outcomes, suspicions
         let size = checks.len().div_ceil(2);
         return checks.chunks(size).map(|ids| Group { run, checks: ids.to_vec(), why: Why::Results }).collect();
     }
-    if let Some(culprit) = process.begun.filter(|id| outcomes[*id].is_none() && checks.len() > 1) {
+    if let Some(culprit) = process.begun.filter(|id| checks.len() > 1 && missing.contains(id)) {
         // What came before it is imported again: this process did not live to tell what it had loaded.
         let others: Vec<usize> = checks.iter().copied().filter(|id| *id != culprit).collect();
         told.push(culprit);

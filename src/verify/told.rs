@@ -10,6 +10,7 @@ use super::observe::Observations;
 use super::outcome::Inventory;
 use super::plan::ImportCheck;
 use super::proof::{Difference, Kind, Probe, Run, Script, Start};
+use super::sandbox::Seen;
 use super::side::Which;
 use super::smoke::Smoke;
 use super::{scripts, start};
@@ -31,6 +32,8 @@ pub(super) struct Told<'a> {
     pub start: Start,
     /// What the artifact's scripts had loaded.
     pub ran: Vec<Inventory>,
+    /// What the environment's scripts had, those that it ran once more among them.
+    pub again: Vec<Inventory>,
     /// Starts of the artifact's interpreter beside the imports, of which it is known what they loaded.
     pub starts: usize,
     pub differences: Vec<Difference>,
@@ -45,6 +48,7 @@ impl<'a> Told<'a> {
             probes: Vec::new(),
             start: Start::NotConfigured,
             ran: Vec::new(),
+            again: Vec::new(),
             starts: 0,
             differences: Vec::new(),
         }
@@ -63,7 +67,7 @@ impl<'a> Told<'a> {
                 }
                 self.differences.extend(difference);
                 if let Some(after) = &after {
-                    self.look(&name, &after.seen);
+                    self.look(&name, &after.seen, before.as_ref().map(|it| &it.seen));
                     self.leftovers(&format!("[start] {name}"), before.as_ref().map(|it| &it.left), &after.left);
                 }
                 let measured = (before.and_then(|it| it.measured), after.and_then(|it| it.measured));
@@ -77,7 +81,7 @@ impl<'a> Told<'a> {
             Done::AsItIs { before: Some(before), after: Some(after) } => {
                 let difference = compare_as_it_is(&before, &after);
                 self.start = if difference.is_some() { Start::Failed } else { Start::AsItIs };
-                self.look(AS_IT_IS, &after.2);
+                self.look(AS_IT_IS, &after.2, None);
                 self.probes.push(Probe { name: AS_IT_IS.to_owned(), environment: before, artifact: after.0 });
                 self.differences.extend(difference);
             }
@@ -96,14 +100,15 @@ impl<'a> Told<'a> {
                         self.modules(&name, &inventory, unpackaged.as_ref(), first);
                     }
                     self.ran.push(inventory);
+                    self.again.extend(unpackaged);
                 }
             }
             Done::Again(ids, smoke) => self.again(&ids, &smoke, first),
         }
     }
 
-    fn look(&mut self, name: &str, seen: &super::sandbox::Seen) {
-        let (differences, system) = escape::look_at(name, seen, self.bounds);
+    fn look(&mut self, name: &str, seen: &Seen, unpackaged: Option<&Seen>) {
+        let (differences, system) = escape::look_at(name, seen, unpackaged, self.bounds);
         self.differences.extend(differences);
         self.run.in_use.insert(name.to_owned(), system);
     }

@@ -13,6 +13,8 @@ use super::proof::{Difference, Kind};
 use crate::format::{Artifact, Digest};
 use crate::layout::normalise;
 
+const WRITTEN: &str = "was written";
+
 /// Differences, and what the unpackaged application writes beside itself as well. Of something that is no artifact of
 /// packproof's nothing can be said.
 pub(super) fn check(artifact: &Path, tree: &Path, expected: &Expected) -> (Vec<Difference>, Vec<String>) {
@@ -34,11 +36,12 @@ pub(super) fn check(artifact: &Path, tree: &Path, expected: &Expected) -> (Vec<D
         Some(_) => Some((path.clone(), "was changed")),
         // Bytecode of a source that had none, or that cannot be compiled beforehand.
         None if links.contains(path.as_str()) || path.contains("__pycache__/") => None,
-        None => Some((path.clone(), "was written")),
+        None => Some((path.clone(), WRITTEN)),
     };
     let mut odd: Vec<(String, &'static str)> = seen.par_iter().filter_map(what).collect();
     odd.extend(known.keys().filter(|path| !seen.contains(**path)).map(|path| ((*path).to_owned(), "was removed")));
-    let (alike, alone): (Vec<_>, Vec<_>) = odd.into_iter().partition(|(path, _)| is_written_unpackaged(expected, path));
+    let (alike, alone): (Vec<_>, Vec<_>) =
+        odd.into_iter().partition(|(path, what)| is_written_unpackaged(expected, path, *what == WRITTEN));
     let differences = alone.into_iter().map(|(path, what)| Difference {
         kind: Kind::Tree,
         subject: path,
@@ -80,11 +83,45 @@ pub(super) fn path_files(tree: &Path) -> Vec<Difference> {
     differences
 }
 
-/// `<site>/shapes/cache.bin` stands for `lib/python3.11/site-packages/shapes/cache.bin`.
-fn is_written_unpackaged(expected: &Expected, path: &str) -> bool {
-    expected.subjects(Kind::Tree).any(|written| {
-        written.strip_prefix('<').and_then(|rest| rest.split_once(">/")).is_some_and(|(_, rest)| {
-            path == rest || path.ends_with(rest) && path[..path.len() - rest.len()].ends_with('/')
-        })
+/// Length from which a name is hardly contained in another one by chance.
+const SURE: usize = 5;
+
+/// `<site>/shapes/cache.bin` stands for `lib/python3.11/site-packages/shapes/cache.bin`, and, for a file that the
+/// artifact has not, for what a program that was ended in the middle leaves of it: `cache.bin.new`.
+fn is_written_unpackaged(expected: &Expected, path: &str, is_new: bool) -> bool {
+    expected.all_subjects(Kind::Tree).any(|written| {
+        let below = written.strip_prefix('<').and_then(|rest| rest.split_once(">/")).map(|(_, below)| below);
+        let names = below.and_then(|below| lies_like(below, path));
+        names.is_some_and(|(written, found)| written == found || is_new && is_part(written, found))
     })
+}
+
+/// The two names, where the folders are the same.
+fn lies_like<'a>(written: &'a str, path: &'a str) -> Option<(&'a str, &'a str)> {
+    let (folder, name) = written.rsplit_once('/').unwrap_or(("", written));
+    let (below, found) = path.rsplit_once('/').unwrap_or(("", path));
+    let is_there =
+        folder.is_empty() || below.strip_suffix(folder).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'));
+    is_there.then_some((name, found))
+}
+
+fn is_part(one: &str, other: &str) -> bool {
+    let (short, long) = if one.len() < other.len() { (one, other) } else { (other, one) };
+    short.len() >= SURE && long.contains(short)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_part, lies_like};
+
+    #[test]
+    fn a_file_beside_the_one_that_is_written_may_be_a_step_on_the_way_to_it() {
+        let name =
+            lies_like("twisted/plugins/dropin.cache.new", "lib/python3.11/site-packages/twisted/plugins/dropin.cache");
+        assert_eq!(name, Some(("dropin.cache.new", "dropin.cache")));
+        assert_eq!(lies_like("cache.bin", "lib/cache.bin"), Some(("cache.bin", "cache.bin")));
+        assert_eq!(lies_like("shapes/cache.bin", "lib/other_shapes/cache.bin"), None);
+        assert!(is_part("dropin.cache.new", "dropin.cache") && is_part("dropin.cache", "dropin.cache.new"));
+        assert!(!is_part("a", "data") && !is_part("cache.bin", "code.py"));
+    }
 }

@@ -5,10 +5,10 @@ use std::process::Command;
 use fs_err as fs;
 use packproof::format::{Artifact, Error};
 use packproof::layout::{Entry, Origin, Source};
-use packproof::pack::{self, Compression, LAUNCHER, LAUNCHER_CRATES};
+use packproof::pack::{self, Compression, LAUNCHER, LAUNCHER_CRATES, PackSpec};
 use packproof::progress::Silent;
 
-use crate::support::{layout, path, python, sample, spec};
+use crate::support::{layout, path, python, sample, spec, write_executable};
 
 /// Python's own reader, strict about where it finds things.
 #[test]
@@ -27,7 +27,7 @@ with zipfile.ZipFile(sys.argv[1]) as container:
             raw.seek(info.header_offset)
             assert raw.read(4) == b"PK\x03\x04", info
     blocks = [name for name in names if name.startswith("blocks/")]
-    assert names == sorted(blocks) + ["index.zst", "sbom.cdx.json", "further.txt", "manifest.json"], names
+    assert names == sorted(blocks) + ["index.zst", "sbom.cdx.json", "further.txt", "__main__.py", "manifest.json"], names
     manifest = json.loads(container.read("manifest.json"))
     assert manifest["blocks"] == len(blocks) > 1
     assert container.comment.startswith(b"packproof artifact, format 0002\n")
@@ -97,6 +97,42 @@ fn a_source_that_does_not_compile_is_named_and_has_no_bytecode() {
     assert_eq!(packed.uncompiled, [path("app/bad.py")]);
     let index = Artifact::open(&packed.path).unwrap().index().unwrap();
     assert!(index.file("app/bad.py").is_some() && index.file("app/bad.pyc").is_none());
+}
+
+/// Answers whether it works at all, and dies at the first source, as one does that needs too much memory.
+const DYING: &str = "import sys
+asked, answers = sys.stdin.buffer, sys.stdout.buffer
+length = sum(int.from_bytes(asked.read(4), 'little') for _ in 'ns')
+asked.read(length)
+answers.write(bytes(4))
+answers.flush()
+asked.read(8)
+";
+
+/// The next interpreter is asked again: what one process cannot says nothing of the source.
+#[test]
+fn a_compiler_that_dies_is_asked_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("dying.py"), DYING).unwrap();
+    let real = spec().python;
+    let script = format!(
+        "#!/bin/sh\nif mkdir {} 2>/dev/null; then exec {real} {}; fi\nexec {real} \"$@\"\n",
+        at("died").display(),
+        at("dying.py").display(),
+        real = real.display(),
+    );
+    write_executable(&at("python"), script.as_bytes());
+    let spec = PackSpec { python: at("python"), cache: Some(at("cache")), threads: Some(1), ..spec() };
+    for name in ["first", "kept"] {
+        let packed = pack::pack(&layout(), &spec, &at(name), &Silent).unwrap();
+        assert!(at("died").exists());
+        assert_eq!(
+            (packed.uncompiled, packed.sha256),
+            (sample().uncompiled.clone(), sample().sha256.clone()),
+            "{name}"
+        );
+    }
 }
 
 #[test]

@@ -101,6 +101,52 @@ fn the_application_shadows_a_distribution() {
     assert_eq!(report.findings[0].cure.as_deref(), Some("rename the application's `spool`"));
 }
 
+/// They stand in `sys.modules` before the first line of a script, which so never finds its own.
+#[test]
+fn what_python_has_started_with_is_not_shadowed() {
+    let site = Site::new();
+    let app = [
+        ("app.py", "from encodings import aliases\nfrom stat import S_ISDIR\nfrom colorsys import rgb_to_hsv\n"),
+        ("encodings.py", "x = 1\n"),
+        ("stat.py", "x = 1\n"),
+        ("colorsys.py", "x = 1\n"),
+    ];
+    assert_eq!(told(&site.audit(&app)), ["error module-shadowed colorsys"]);
+    let run = Command::new(site.root.path().join("venv/bin/python"))
+        .arg(site.root.path().join("application/app.py"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8(run.stderr).unwrap();
+    assert!(said.contains("line 3") && said.contains("'rgb_to_hsv' from 'colorsys'"), "{said}");
+}
+
+/// An editable project of meson-python's is found by such a finder, and nobody can read its table.
+#[test]
+fn a_finder_that_stands_there_from_the_start_may_find_it() {
+    let site = Site::new().with(
+        "eggs",
+        "1.0",
+        "",
+        &[
+            ("eggs/__init__.py", ""),
+            ("_loader.py", "class Finder:\n    def find_spec(self, name, path=None, target=None): ...\n"),
+        ],
+    );
+    let app = [("app.py", "import built\nimport eggs.absent\n")];
+    let found = |report: &Report| {
+        let mut found = told(report);
+        found.sort();
+        found
+    };
+    assert_eq!(found(&site.audit(&app)), ["error missing-module built", "error missing-module eggs.absent"]);
+    let line = "import sys, _loader; sys.meta_path.insert(0, _loader.Finder())\n";
+    fs::write(site.site_packages().join("built-editable.pth"), line).unwrap();
+    let report = site.audit(&app);
+    assert_eq!(found(&report), ["error missing-module eggs.absent", "warning missing-module built"]);
+    let built = report.findings.iter().find(|finding| finding.subject == "built").unwrap();
+    assert!(built.evidence.iter().any(|evidence| evidence.text.contains("`_loader.Finder` is on `sys.meta_path`")));
+}
+
 #[test]
 fn missing_modules_and_names() {
     let site = Site::new().with("eggs", "1.0", "", &[("eggs/__init__.py", "a = 1\n")]);
@@ -216,6 +262,10 @@ fn a_function_for_another_platform_is_not_called_on_this_one() {
     assert_eq!(told(&site.audit(&[("app.py", "import eggs\n")])), [""; 0]);
     let report = site.audit(&[("app.py", "from ctypes import windll\n")]);
     assert_eq!(told(&report), ["error missing-name ctypes"]);
+    // The application's own are as good as called, but for what no other system has.
+    let report = site.audit(&[("app.py", "def peek():\n    import winreg\n    from ctypes import windll\n")]);
+    assert_eq!(told(&report), [""; 0]);
+    assert_eq!(told(&site.audit(&[("app.py", "import winreg\n")])), ["error missing-module winreg"]);
 }
 
 #[test]
@@ -310,6 +360,34 @@ fn what_an_application_does_without_is_silent() {
     assert_eq!(told(&report), [""; 0]);
 }
 
+/// What a package binds is not looked for among its submodules, even where that is what a guard has left of one.
+#[test]
+fn a_name_that_the_package_has_is_no_submodule() {
+    let init = "try:\n    from . import plotting\nexcept ImportError:\n    plotting = None\nfrom . import table\nversion = '1'\n";
+    let files = [
+        ("eggs/__init__.py", init),
+        ("eggs/plotting.py", "import absent\n"),
+        ("eggs/version.py", "import absent_too\n"),
+        ("eggs/table.py", "import missing\n"),
+    ];
+    let site = Site::new().with("eggs", "1.0", "", &files);
+    let report = site.audit(&[("app.py", "from eggs import plotting, version, table\n")]);
+    assert_eq!(told(&report), ["error missing-module missing"]);
+}
+
+/// twisted does so with its reactor.
+#[test]
+fn a_module_that_another_one_puts_something_in_the_place_of() {
+    let files = [
+        ("eggs/__init__.py", ""),
+        ("eggs/reactor.py", "from eggs import main\nmain.install()\n"),
+        ("eggs/main.py", "import sys\ndef install():\n    sys.modules['eggs.reactor'] = object()\n"),
+    ];
+    let site = Site::new().with("eggs", "1.0", "", &files);
+    assert_eq!(told(&site.audit(&[("app.py", "from eggs.reactor import run\n")])), [""; 0]);
+    assert_eq!(told(&site.audit(&[("app.py", "from eggs.main import run\n")])), ["error missing-name eggs.main"]);
+}
+
 /// langchain-core does so for its prompts: what type checkers are shown is what `__getattr__` imports.
 #[test]
 fn a_name_that_is_imported_when_it_is_asked_for() {
@@ -332,6 +410,19 @@ def __getattr__(name):
     let caught = "try:\n    from eggs import Fried, Boiled\nexcept ImportError:\n    pass\n";
     assert_eq!(told(&site.audit(&[("app.py", caught)])), [""; 0]);
     assert_eq!(told(&site.audit(&[("app.py", "import eggs\n")])), [""; 0]);
+}
+
+/// `importlib` and, before 3.13, `typing` write to `sys.modules`; that is about modules of their own.
+#[test]
+fn a_module_that_gives_its_name_to_others() {
+    let standard = "import logging\nfrom importlib import import_module\nfrom typing import Any\n\
+                    log: Any = logging.getLogger(__name__)\ncodecs = import_module('codecs', __name__)\n";
+    let helper = "import sys\ndef replace(name):\n    sys.modules[name] = object()\n";
+    let files =
+        [("eggs.py", standard), ("spam.py", "from helper import replace\nreplace(__name__)\n"), ("helper.py", helper)];
+    let site = Site::new().with("eggs", "1.0", "", &files);
+    let app = "from eggs import log, fried\nfrom spam import anything\n";
+    assert_eq!(told(&site.audit(&[("app.py", app)])), ["error missing-name eggs"]);
 }
 
 #[test]

@@ -1,31 +1,21 @@
 //! A real pytest with a plugin, brought along from the environment for the run and not packed; and artifacts that refuse to
 //! be an interpreter.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use fs_err as fs;
 use packproof::verify::{Proof, Start};
 
 use crate::context::TestContext;
-use crate::support::{python, run, skipped};
+use crate::installed;
+use crate::support::{python, skipped};
 
-/// Made once: an environment with pytest and a plugin that is found by its entry point.
+/// pytest and a plugin that is found by its entry point.
+const LOCK: &str = "pytest==8.3.4\npytest-asyncio==0.25.0\npluggy==1.5.0\niniconfig==2.0.0\npackaging==24.2\n";
+
 fn environment() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("pytest-{}", python().version));
-    let interpreter = folder.join("bin/python");
-    let done = folder.join("done");
-    if !done.exists() {
-        run(Command::new(&python().executable).args(["-m", "venv", "--clear"]).arg(&folder));
-        let mut pip = Command::new(&interpreter);
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"]);
-        pip.args(["pytest==8.3.4", "pytest-asyncio==0.25.0", "pluggy==1.5.0", "iniconfig==2.0.0", "packaging==24.2"]);
-        if !pip.status().unwrap().success() {
-            return None;
-        }
-        fs::write(done, "").unwrap();
-    }
-    Some(interpreter)
+    installed::environment("pytest", &python().executable, LOCK, &["--only-binary", ":all:"]).ok()
 }
 
 const TESTS: &str = r#"
@@ -70,7 +60,10 @@ fn a_real_pytest_runs_in_both_worlds() {
     let built = context.run(&["build", &folder]);
     assert!(built.starts_with("exit code: 0"), "{built}");
     let proof = proof_of(&context);
-    assert_eq!((proof.scripts[0].name.as_str(), proof.scripts[0].artifact.as_str()), ("pytest", "exit status 0"));
+    assert_eq!(
+        (proof.scripts[0].name.as_str(), proof.scripts[0].artifact.as_str()),
+        ("pytest", "exit status 0, 1 passed")
+    );
     assert_eq!(proof.start, if proof.isolation.partial.is_some() { Start::NotConfigured } else { Start::AsItIs });
     assert_eq!(proof.imports.starts, 2);
 
@@ -79,6 +72,15 @@ fn a_real_pytest_runs_in_both_worlds() {
     assert!(failed.starts_with("exit code: 1"), "{failed}");
     assert!(failed.contains("environment: exit status 0") && failed.contains("artifact:    exit status 1"), "{failed}");
     assert!(failed.contains("assert '_packproof' not in"), "{failed}");
+
+    // Skipped where the project is not to be seen.
+    let skipping = format!(
+        "{TESTS}\n@pytest.mark.skipif(not __import__('os').path.exists({folder:?}), reason='no data')\ndef test_data(): pass\n"
+    );
+    context.write("project/tests/test_double.py", &skipping);
+    let failed = context.run(&["build", &folder]);
+    assert!(failed.starts_with("exit code: 1"), "{failed}");
+    assert!(failed.contains("exit status 0, 2 passed") && failed.contains("exit status 0, 1 passed"), "{failed}");
 }
 
 #[test]

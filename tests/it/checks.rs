@@ -33,6 +33,25 @@ fn an_import_that_no_requirement_backs() {
     let audit = |declared| site.audit_with(&[("app.py", "import ham\n")], &Hooks::default(), &declares(declared));
     assert_eq!(with_code(&audit("ham >= 1"), "undeclared-dependency"), [""; 0]);
     assert_eq!(with_code(&audit("salt"), "undeclared-dependency"), ["warning application:ham"]);
+    let optional = config::Audit { optional: vec!["ham".to_owned()], ..declares("salt") };
+    let extra = site.audit_with(&[("app.py", "import ham\n")], &Hooks::default(), &optional);
+    assert_eq!(with_code(&extra, "undeclared-dependency"), [""; 0]);
+    assert_eq!(with_code(&audit("ham; sys_platform == 'win32'"), "undeclared-dependency"), ["warning application:ham"]);
+    let site = site.with("sauce", "1.0", "Requires-Dist: ham; extra == 'x'\nProvides-Extra: x", &[("sauce.py", "")]);
+    let audit = |declared| site.audit_with(&[("app.py", "import ham\n")], &Hooks::default(), &declares(declared));
+    assert_eq!(with_code(&audit("sauce[x]"), "undeclared-dependency"), [""; 0]);
+    assert_eq!(with_code(&audit("sauce"), "undeclared-dependency"), ["warning application:ham"]);
+}
+
+/// The namespace itself is nobody's: google-cloud-storage and its like.
+#[test]
+fn an_import_from_a_namespace_that_no_requirement_backs() {
+    let site = Site::new()
+        .with("eggs", "1.0", "Requires-Dist: cloud-core", &[("eggs.py", "from cloud import core, store\n")])
+        .with("cloud-core", "1.0", "", &[("cloud/core.py", "")])
+        .with("cloud-store", "1.0", "", &[("cloud/store.py", "")]);
+    let report = site.audit(&[("app.py", "import eggs\n")]);
+    assert_eq!(told(&report), ["warning undeclared-dependency eggs:cloud-store"]);
 }
 
 /// Which of the two it wants is `module-shadowed`'s to tell.
@@ -144,4 +163,18 @@ fn hooks_that_do_nothing_are_told() {
     let foreign = report.findings.iter().find(|finding| finding.code == "foreign-hook").unwrap();
     let cure = foreign.cure.as_deref().unwrap();
     assert!(cure.contains("`distribution = \"spam-core\"`") && cure.contains("[\"spam.x\"]"), "{cure}");
+}
+
+/// As in virtual environments where extension modules go to `lib64`, which is a link to `lib` there.
+#[test]
+fn a_folder_that_stands_twice_on_the_path_is_one() {
+    let site = Site::new().with("eggs", "1.0", "", &[("eggs.py", "")]);
+    Site::write(&site.site_packages().join("twice.pth"), "../../../lib64/python3.11/site-packages\n");
+    let link = site.root.path().join("venv/lib64");
+    assert!(link.is_symlink() || std::os::unix::fs::symlink("lib", &link).is_ok());
+    assert_eq!(told(&site.audit(&[("app.py", "import eggs\n")])), [""; 0]);
+    let (environment, _) = site.graph(Asking::Static, &[("app.py", "")], &Hooks::default());
+    assert_eq!(environment.distributions.iter().filter(|it| it.name.as_str() == "eggs").count(), 1);
+    let is_site = |path: &&std::path::PathBuf| path.ends_with("site-packages");
+    assert_eq!(environment.facts.path.iter().filter(is_site).collect::<Vec<_>>(), [&site.site_packages()]);
 }

@@ -98,6 +98,16 @@ fn a_lock_file_that_pins_nothing_is_refused() {
     ");
 }
 
+/// A disk that is full cuts the answer off, and whoever has asked for it must know.
+#[test]
+fn an_answer_that_cannot_be_written_is_an_error() {
+    let context = TestContext::new();
+    let full = fs_err::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = context.command(&["explain", "missing-module"]).stdout(full.into_file()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && said.contains("cannot write to standard output"), "{said}");
+}
+
 #[test]
 fn what_is_no_artifact() {
     let context = TestContext::new();

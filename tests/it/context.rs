@@ -5,6 +5,8 @@ use std::process::{Command, Stdio};
 
 use fs_err as fs;
 
+use crate::support::PATIENCE;
+
 /// What an installer may need to reach a package index, and where interpreters are.
 const PASSED: [&str; 9] =
     ["PATH", "LANG", "PIP_", "PYENV_ROOT", "REQUESTS_CA_BUNDLE", "SSL_CERT_", "TMPDIR", "UV_", "https_proxy"];
@@ -63,6 +65,7 @@ impl TestContext {
             PASSED.iter().any(|passed| name == *passed || passed.ends_with('_') && name.starts_with(passed))
         }));
         command.env("HOME", self.at("home")).env("PACKPROOF_TOOL_CACHE", tool_cache());
+        command.env("PACKPROOF_TIMEOUT_MULTIPLIER", PATIENCE.to_string());
         command
     }
 

@@ -1,6 +1,7 @@
 //! The repository's own fixtures, from their lock file to a proved executable.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use fs_err as fs;
 use packproof::config::Overrides;
@@ -14,6 +15,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::context::TestContext;
+use crate::support::{python, run};
 
 /// `expected.toml` of a fixture.
 #[derive(Deserialize)]
@@ -83,6 +85,35 @@ fn a_lock_without_hashes_is_told_line_by_line() {
     let hash = lock.lines().find(|line| line.contains("--hash")).unwrap();
     fs::write(folder.join("requirements.lock"), lock.replacen(&format!(" \\\n{hash}"), "", 1)).unwrap();
     assert_eq!(unhashed(&folder), ["bookkeeping==1.2.0"]);
+}
+
+/// Adds to the first module of a wheel, whose name and version stay.
+const REBUILD: &str = "import sys, zipfile
+with zipfile.ZipFile(sys.argv[1]) as old:
+    files = [(name, old.read(name)) for name in old.namelist()]
+changed = next(name for name, _ in files if name.endswith('.py'))
+with zipfile.ZipFile(sys.argv[1], 'w') as new:
+    for name, text in files:
+        new.writestr(name, text + b'\\nimport gone_since\\n' if name == changed else text)
+";
+
+/// One's own wheels are built again under the same version, and without a hash nothing else tells.
+#[test]
+fn a_wheel_that_was_built_again_makes_another_environment() {
+    let context = TestContext::new();
+    let folder = context.fixture("rescued");
+    let lock = fs::read_to_string(folder.join("requirements.lock")).unwrap();
+    let pins: Vec<_> = lock.lines().filter_map(|line| line.strip_suffix(" \\")).collect();
+    assert_eq!(pins.len(), 3);
+    fs::write(folder.join("requirements.lock"), pins.join("\n")).unwrap();
+    let audit = || context.command(&["audit", "-q"]).arg(&folder).output().unwrap();
+    let first = audit();
+    assert_eq!(first.status.code(), Some(0), "{}", String::from_utf8_lossy(&first.stderr));
+    let wheel = folder.join("wheels/bookkeeping-1.2.0-py3-none-any.whl");
+    run(Command::new(&python().executable).args(["-c", REBUILD]).arg(&wheel));
+    let second = audit();
+    let said = String::from_utf8([second.stdout, second.stderr].concat()).unwrap();
+    assert!(second.status.code() == Some(1) && said.contains("no module named `gone_since`"), "{said}");
 }
 
 #[test]

@@ -83,6 +83,8 @@ fn folders_and_links_where_files_are_wanted() {
 fn sources_that_are_none() {
     let deep = format!("x = {}1{}\n", "(".repeat(10_000), ")".repeat(10_000));
     let long = format!("x = '{}'\n", "a".repeat(10 << 20));
+    let chain =
+        format!("try:\n    import eggs{0}\nexcept ImportError:\n    import absent{0}\n", ".eggs".repeat(100_000));
     let site = site();
     let packages = site.site_packages();
     for (name, bytes) in [
@@ -91,16 +93,17 @@ fn sources_that_are_none() {
         ("unknown", b"# coding: klingon\ns = '\xe4'\n"),
         ("deep", deep.as_bytes()),
         ("long", long.as_bytes()),
+        ("chain", chain.as_bytes()),
         ("cut", b"def f(:\n    '''"),
         ("empty", b""),
     ] {
         fs::write(packages.join(format!("{name}.py")), bytes).unwrap();
     }
-    let report = site.audit(&[("app.py", "import nul, latin, unknown, deep, long, cut, empty\n")]);
+    let report = site.audit(&[("app.py", "import nul, latin, unknown, deep, long, chain, cut, empty\n")]);
     let uninspectable = |name: &str| {
         let found = report.findings.iter().find(|found| found.code == "uninspectable" && found.subject == name);
         found.and_then(|found| found.evidence[0].line)
     };
     assert_eq!(["nul", "latin", "unknown", "cut"].map(uninspectable), [Some(2), Some(1), Some(2), Some(1)]);
-    assert_eq!(["long", "empty"].map(uninspectable), [None, None]);
+    assert_eq!(["long", "chain", "empty"].map(uninspectable), [None; 3]);
 }

@@ -99,6 +99,29 @@ fn what_a_process_inherits_is_untouched() {
     );
 }
 
+/// A service with `UMask=0177`: it can start, and so can whoever comes after it.
+#[test]
+fn a_umask_that_masks_the_owners_rights_is_the_applications_alone() {
+    let place = Place::new();
+    for mask in ["0177", "0777"] {
+        let order = format!("umask {mask}; exec {} facts", place.artifact.display());
+        let mut shell = std::process::Command::new("/bin/sh");
+        shell.arg("-c").arg(order).env_clear().env("HOME", place.at("home")).env("PACKPROOF_CACHE", place.at(mask));
+        assert_eq!(facts(&finish(&mut shell))["status"]["Umask"], mask);
+        let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o700;
+        let root = place.at(mask);
+        let tree = fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.is_dir()).unwrap();
+        assert_eq!((mode(&root), mode(&tree)), (0o700, 0o700), "{mask}");
+    }
+}
+
+/// As werkzeug's reloader does: `sys.argv` begins with the artifact, and Python is given that to run.
+#[test]
+fn a_program_can_start_itself_again_by_its_interpreter() {
+    let place = Place::new();
+    assert_eq!(place.run(&["restart"]).status.code(), Some(7));
+}
+
 #[test]
 fn exit_codes_and_signals_are_pythons() {
     let place = Place::new();
@@ -368,7 +391,9 @@ fn it_starts_renamed_linked_and_through_the_path() {
             .env("PACKPROOF_CACHE", place.cache()),
     );
     let start = facts(&output)["environment"]["PACKPROOF_START"].clone();
-    assert!(start.as_str().unwrap().ends_with("\u{1f}renamed"), "{start}");
+    // As a script would have it.
+    let called = format!("\u{1f}{}", place.at("bin/renamed").display());
+    assert!(start.as_str().unwrap().ends_with(&called), "{start}");
 }
 
 /// Rights that the caller did not have: a set-user-ID copy, which only root can make for another user.

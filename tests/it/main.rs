@@ -13,6 +13,7 @@ mod farm;
 mod fixtures;
 mod graph;
 mod hostile;
+mod installed;
 mod interrupt;
 mod launcher;
 mod matrix;

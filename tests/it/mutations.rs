@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use packproof::verify::{Kind, Proof, Verdict};
+use packproof::verify::{Kind, Limits, Proof, Verdict};
 
 use crate::prover::text;
 use crate::shop::{LATE, MAIN, Shop, Target};
@@ -18,19 +18,21 @@ struct Mutation {
     cause: (Kind, &'static str, &'static str),
     /// It hangs, so that time limits are short.
     is_slow: bool,
+    /// It takes the daemon to see it.
+    starts: bool,
 }
 
 impl Mutation {
     fn prove(&self, shop: &Shop, number: usize) -> Proof {
         shop.prove(number, self.breaks, |wanted| {
-            if self.cause.0 != Kind::Start {
+            if !self.starts {
                 // Half of the time, and nothing that the other tests do not do.
                 wanted.starts.clear();
             }
             if self.is_slow {
-                wanted.limits.import = Duration::from_secs(15);
+                wanted.limits = Limits { import: Duration::from_secs(30), ..Limits::default() };
                 for probe in &mut wanted.starts {
-                    probe.settings.timeout = 10;
+                    probe.settings.timeout = 30;
                 }
             }
         })
@@ -38,11 +40,15 @@ impl Mutation {
 }
 
 const fn mutation(what: &'static str, breaks: fn(Target<'_>), cause: (Kind, &'static str, &'static str)) -> Mutation {
-    Mutation { what, breaks, cause, is_slow: false }
+    Mutation { what, breaks, cause, is_slow: false, starts: matches!(cause.0, Kind::Start) }
+}
+
+const fn daemon(what: &'static str, breaks: fn(Target<'_>), cause: (Kind, &'static str, &'static str)) -> Mutation {
+    Mutation { what, breaks, cause, is_slow: false, starts: true }
 }
 
 const fn slow(what: &'static str, breaks: fn(Target<'_>), cause: (Kind, &'static str, &'static str)) -> Mutation {
-    Mutation { what, breaks, cause, is_slow: true }
+    Mutation { is_slow: true, ..mutation(what, breaks, cause) }
 }
 
 const FORGER: &str = r#"
@@ -71,6 +77,9 @@ if os.path.exists(seen):
 else:
     open(seen, "w").close()
 "#;
+
+const LEAVES_A_PROCESS: &str =
+    "import subprocess\nleft = subprocess.Popen(['sleep', '600'], start_new_session=True)\nleft.returncode = 0";
 
 const MUTATIONS: &[Mutation] = &[
     // Something is missing.
@@ -328,6 +337,11 @@ const MUTATIONS: &[Mutation] = &[
         (Kind::Leftover, "<tmp>/tmp…", "left behind"),
     ),
     mutation(
+        "a module leaves a process running",
+        |mut it| it.append("shapes/late.py", LATE, LEAVES_A_PROCESS),
+        (Kind::Leftover, "a running process", "left behind"),
+    ),
+    mutation(
         "a module fails until it has left something behind",
         |mut it| {
             let code = "import os\nseen = os.path.expanduser('~/.shapes')\nif not os.path.exists(seen):\n    \
@@ -403,6 +417,14 @@ const MUTATIONS: &[Mutation] = &[
         "the daemon ends with another code",
         |mut it| it.main("signal.signal(15, lambda *args: sys.exit(3))\nprint('Ready', flush=True)\nsignal.pause()\n"),
         (Kind::Start, "start", "exit status 3"),
+    ),
+    daemon(
+        "the daemon leaves a process running",
+        |mut it| {
+            let stops = "signal.signal(15, lambda *args: sys.exit(0))\nprint('Ready', flush=True)\nsignal.pause()\n";
+            it.main(&format!("{LEAVES_A_PROCESS}\n{stops}"));
+        },
+        (Kind::Leftover, "a running process", "left behind"),
     ),
 ];
 

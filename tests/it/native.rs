@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::bare::{bare_root, run_in};
 use crate::context::TestContext;
+use crate::installed::{self, WHEELS};
 use crate::relocatable::relocatable;
 use crate::support::{finish, skipped};
 
@@ -259,20 +260,8 @@ sys.exit(str(error) if error else 0)
 #[test]
 fn the_bill_of_materials_is_valid_and_whole() {
     let context = TestContext::new();
-    let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cyclonedx");
-    let python = venv.join("bin/python");
-    if !venv.join("complete").exists() {
-        let _ = fs::remove_dir_all(&venv);
-        let run = |command: &mut Command| {
-            let output = command.output().unwrap();
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        };
-        run(Command::new(&crate::support::python().executable).args(["-m", "venv"]).arg(&venv));
-        let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/locks/validator.txt");
-        let install = ["-m", "pip", "install", "-q", "--only-binary", ":all:", "--no-deps", "-r"];
-        run(Command::new(&python).args(install).arg(lock));
-        fs::write(venv.join("complete"), "").unwrap();
-    }
+    let lock = include_str!("locks/validator.txt");
+    let python = installed::environment("cyclonedx", &crate::support::python().executable, lock, WHEELS).unwrap();
     context.write("project/main.py", VALIDATOR);
     let build = |out: &str| {
         let bill = format!("{out}.cdx.json");

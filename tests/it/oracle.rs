@@ -1,7 +1,7 @@
 //! The resolver and the tables of names against CPython's own answers, over real environments.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use fs_err as fs;
@@ -12,6 +12,8 @@ use packproof::hooks::Hooks;
 use packproof::names::ModuleName;
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+use crate::installed::{self, WHEELS};
 
 /// Locks of whole environments: what is walked stays the same, whatever is released meanwhile. Made with `pip freeze`
 /// after installing, for the web, boto3 1.35.90, celery 5.4.0, Django 5.1.4, fastapi 0.115.6, opentelemetry-sdk 1.29.0
@@ -49,20 +51,9 @@ struct Walked {
 
 /// A graph over everything that an environment with `lock` holds. The environment is made once.
 fn walk(version: &str, lock: &str) -> Walked {
-    let key = blake3::hash(format!("{version} {lock}").as_bytes()).to_hex();
-    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("oracle-{}", &key[..16]));
-    let python = root.join("bin/python");
-    if !root.join("complete").exists() {
-        let _ = fs::remove_dir_all(&root);
-        let base = find::interpreter(Some(version)).unwrap();
-        run(Command::new(&base.executable).args(["-m", "venv"]).arg(&root));
-        let pins = root.join("lock.txt");
-        fs::write(&pins, lock).unwrap();
-        let pip = ["-m", "pip", "install", "-q", "--no-deps", "--only-binary", ":all:", "-r"];
-        run(Command::new(&python).args(pip).arg(&pins));
-        fs::write(root.join("complete"), "").unwrap();
-    }
-    let folder = root.join("application");
+    let base = find::interpreter(Some(version)).unwrap();
+    let python = installed::environment("oracle", &base.executable, lock, WHEELS).unwrap();
+    let folder = python.ancestors().nth(2).unwrap().join("application");
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("app.py"), "import sys\n").unwrap();
 
@@ -89,11 +80,6 @@ fn walk(version: &str, lock: &str) -> Walked {
     let mut graph = graph::build(&environment, &roots, &Hooks::load(&[]).unwrap(), None).unwrap();
     graph.ask(&environment, None);
     Walked { python, folder, graph }
-}
-
-fn run(command: &mut Command) {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 impl Walked {
@@ -146,6 +132,25 @@ impl Walked {
         eprintln!("{} names walked, {} differences", asked.len(), differences.len());
         assert!(asked.len() > 5_000);
         assert!(differences.is_empty(), "{}", differences.join("\n"));
+    }
+
+    /// What no finder can have known before the modules run, each with one place that asks for it; and where modules change
+    /// what imports find. The finders' answers are compared without either.
+    #[expect(clippy::print_stderr, reason = "the list is what the comparison leaves out")]
+    fn list_run_time(&self) {
+        let graph = &self.graph;
+        let asking = graph.imports().iter().filter(|import| import.target == Target::RunTime);
+        let asking: BTreeMap<_, _> =
+            asking.map(|import| (&import.module, (graph.module(import.importer), import.line))).collect();
+        eprintln!("{} modules made at run time:", asking.len());
+        for (name, (importer, line)) in asking {
+            eprintln!("  {name}, asked for at {}:{line}", importer.name);
+        }
+        for (_, module) in graph.modules() {
+            for site in module.sites.iter().filter(|site| site.what.changes_imports()) {
+                eprintln!("  {}:{} {:?}", module.name, site.line, site.what);
+            }
+        }
     }
 
     #[expect(clippy::print_stderr, reason = "the number of names is part of what the test shows")]
@@ -222,23 +227,22 @@ impl Walked {
 
 #[test]
 fn web_stack_resolves_as_in_cpython() {
-    let walked = walk("3.12", WEB);
-    walked.compare_finders();
-    walked.compare_unbound();
-    walked.measure_recall();
+    compare("3.12", WEB);
 }
 
 #[test]
 fn science_stack_resolves_as_in_cpython() {
-    let walked = walk("3.11", SCIENCE);
-    walked.compare_finders();
-    walked.compare_unbound();
-    walked.measure_recall();
+    compare("3.11", SCIENCE);
 }
 
 #[test]
 fn agent_runner_resolves_as_in_cpython() {
-    let walked = walk("3.11", RUNNER);
+    compare("3.11", RUNNER);
+}
+
+fn compare(version: &str, lock: &str) {
+    let walked = walk(version, lock);
+    walked.list_run_time();
     walked.compare_finders();
     walked.compare_unbound();
     walked.measure_recall();

@@ -2,11 +2,12 @@
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::time::Duration;
 
 use fs_err as fs;
 use packproof::config::Ready;
 use packproof::progress::Silent;
-use packproof::verify::{Kind, Proof, Pytest, Record, Start as Started, Verdict, expect, prove};
+use packproof::verify::{Kind, Limits, Proof, Pytest, Record, Start as Started, Verdict, expect, prove};
 
 use crate::prover::{Fixture, difference, imports_alone, on_both_sides, text};
 use crate::support::{is_isolated, without_namespaces, write};
@@ -288,14 +289,14 @@ fn an_import_that_hangs_is_ended() {
     let fixture = Fixture::new();
     write(&fixture.package("shapes/late.py"), "import time\ntime.sleep(3600)\n");
     let mut plan = fixture.plan(fixture.pack(""));
-    plan.limits.import = std::time::Duration::from_secs(10);
+    plan.limits = Limits { import: Duration::from_secs(15), ..Limits::default() }.times(2);
     plan.imports.retain(|it| it.module != "shapes");
     plan.starts.clear();
     plan.scripts.clear();
     let proof = prove(&plan, &Silent).unwrap();
     assert_eq!(
         difference(&proof, Kind::NoResult, "shapes.late").artifact,
-        "did not come back: still running after 10 s"
+        "did not come back: still running after 30 s"
     );
     assert_eq!(proof.imports.same, proof.imports.checked - 1);
 }
@@ -321,17 +322,20 @@ fn starts_that_go_wrong() {
         ("import sys; sys.exit(0)", "ended (exit status 0) before it said `Ready, hello`"),
         (
             "import signal\nsignal.signal(15, signal.SIG_IGN)\nprint('Ready, hello', flush=True)\nsignal.pause()",
-            "still running 10 s after SIGTERM",
+            "still running 30 s after SIGTERM",
         ),
         ("import signal\nprint('Ready, hello', flush=True)\nsignal.pause()", "after SIGTERM: killed by SIGTERM"),
-        ("import time; time.sleep(99)", "did not say `Ready, hello` in 10 s"),
+        ("import time; time.sleep(99)", "did not say `Ready, hello` in 30 s"),
     ];
     for (main, expected) in mains {
         write(&fixture.path("tree/app/main.py"), main);
         let mut plan = fixture.plan(fixture.pack(""));
         plan.imports.truncate(1);
         plan.scripts.clear();
-        plan.starts[0].settings.timeout = 10;
+        plan.starts[0].settings.timeout = 30;
+        if expected.contains(" 30 s") {
+            plan.limits = Limits::default();
+        }
         let proof = prove(&plan, &Silent).unwrap();
         let found = difference(&proof, Kind::Start, "start");
         assert!(found.artifact.contains(expected), "{expected}: {}", text(&proof));
@@ -402,6 +406,8 @@ fn every_way_of_being_ready() {
         probe("http", "{port}", Some(Ready::Http { url, status: 204 })),
         probe("echo", "", None),
     ];
+    // No path to anywhere.
+    plan.starts[1].settings.name = "/../tcp".into();
     plan.starts[4].settings.stdin = Some("hello".into());
     plan.starts[4].settings.output = Some("read HELLO".into());
     plan.starts[4].settings.exit_code = 0;
@@ -417,7 +423,7 @@ fn every_way_of_being_ready() {
 }
 
 /// Stands for pytest: what matters here is where it is found, and that it is not the artifact's.
-const PYTEST: &str = "import runpy\n\ndef main(arguments):\n    for path in arguments:\n        if path.endswith('.py'):\n            \
+const PYTEST: &str = "import runpy\n\ndef main(arguments, plugins):\n    for path in arguments:\n        if path.endswith('.py'):\n            \
                       runpy.run_path(path)\n    return 0\n";
 
 #[test]

@@ -11,7 +11,7 @@ use packproof::config::{Ready, Start};
 use packproof::progress::Silent;
 use packproof::verify::{ApplicationFolder, ImportCheck, Kind, Limits, Plan, Proof, StartProbe, Verdict, World, prove};
 
-use crate::support::{run, write};
+use crate::support::{PATIENCE, run, write};
 
 const MAIN: &str = r#"
 import os, signal, socket, sys
@@ -184,7 +184,7 @@ impl Fixture {
             distributions: vec!["shapes".into()],
             inputs: BTreeMap::new(),
             libraries: packproof::verify::Libraries::default(),
-            limits: Limits::default(),
+            limits: Limits::default().times(PATIENCE),
             scratch: None,
         }
     }

@@ -12,7 +12,7 @@ use packproof::pipeline::{self, Choices, Plan, Project};
 use packproof::progress::Silent;
 use packproof::verify::{self, Proof, Unpackaged};
 
-use crate::support::{python, run, write};
+use crate::support::{PATIENCE, python, run, write};
 
 pub(crate) const MAIN: &str = r#"
 import signal, sys
@@ -145,7 +145,9 @@ impl Shop {
 
 /// Always of the layout that is right: the prover does not learn from the broken one.
 fn verify_plan(project: &Project, plan: &Plan, artifact: &Path) -> verify::Plan {
-    pipeline::proof_plan(project, &plan.planned, artifact, Path::new(env!("CARGO_BIN_EXE_packproof")))
+    let mut wanted = pipeline::proof_plan(project, &plan.planned, artifact, Path::new(env!("CARGO_BIN_EXE_packproof")));
+    wanted.limits = wanted.limits.times(PATIENCE);
+    wanted
 }
 
 /// What a mutation works on.

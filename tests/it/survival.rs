@@ -311,6 +311,9 @@ fn odd_mounts_are_passed_over_or_named() {
         "mount -t tmpfs -o size=900m,nr_inodes=90,mode=700 none $C; PACKPROOF_CACHE=$C $A hello; ls -A $C | grep -v lock || true",
         "mount -t tmpfs -o noexec,mode=700 none $C; PACKPROOF_CACHE=$C $A hello; ls -A $C",
         "mount -t tmpfs -o ro,mode=700 none $C; PACKPROOF_CACHE=$C $A hello; ls -A $C",
+        // A tree is there, and nothing can be executed any more.
+        "mount -t tmpfs -o mode=700 none $C; PACKPROOF_CACHE=$C $A hello >before; mount -o remount,noexec $C; \
+         PACKPROOF_CACHE=$C $A hello",
     ];
     for order in orders {
         let place = Place::new();
@@ -326,6 +329,23 @@ fn odd_mounts_are_passed_over_or_named() {
     for wanted in ["noexec", "read-only", "set PACKPROOF_CACHE"] {
         assert!(message.to_lowercase().contains(wanted) || message.contains(wanted), "{wanted}: {message}");
     }
+}
+
+/// Root with a user's `HOME`, as `sudo -E` leaves it: the user could exchange what root executes there.
+#[test]
+fn a_home_of_another_user_is_passed_over_or_named() {
+    if !rustix::process::geteuid().is_root() {
+        return skipped("root, to give a folder to another user");
+    }
+    let place = Place::new();
+    std::os::unix::fs::chown(place.at("home"), Some(65534), None).unwrap();
+    let order = "mount -t tmpfs none /var/tmp; $A hello; test -d /var/tmp/packproof-0";
+    let Some(output) = mounted(&place, order) else { return skipped("the right to mount") };
+    assert_eq!(text(&output), "hello\n");
+    assert_eq!(fs::read_dir(place.at("home")).unwrap().count(), 0);
+    let order = "mount -t tmpfs -o noexec none /var/tmp; exec $A hello";
+    let (code, message) = failure(&mounted(&place, order).unwrap());
+    assert!(code == 122 && message.contains("home belongs to user 65534, not to 0"), "{code}: {message}");
 }
 
 /// A mount inside stands for whatever cannot be removed: another user's file, one that a network file system keeps.

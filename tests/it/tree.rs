@@ -112,6 +112,51 @@ fn the_cxx_library_is_the_systems_where_a_driver_or_max_glibc_wants_it() {
         assert_eq!(closure.packed.contains_key("libstdc++.so.6"), !is_driver, "{soname}");
         let why = closure.from_system.get("libstdc++.so.6").map(|left| &left.why);
         assert_eq!(why, is_driver.then_some(&Why::Drivers));
+        // A build machine without the driver makes the same artifact.
+        fs::remove_file(driver).unwrap();
+        let (_, without) = world.plan("import plain, drawing\n", "");
+        assert_eq!(without.planned.native.closure.from_system[soname].why, closure.from_system[soname].why);
+        assert_eq!(without.planned.native.closure.packed.contains_key("libstdc++.so.6"), !is_driver, "{soname}");
+    }
+}
+
+/// Where in the tree a file of site-packages lies.
+fn in_site(plan: &Plan, file: &str) -> Option<String> {
+    let ends = ["site-packages", "dist-packages"].map(|site| format!("/{site}/{file}"));
+    let mut paths = plan.planned.layout.entries.keys().map(ToString::to_string);
+    paths.find(|path| ends.iter().any(|end| path.ends_with(end)))
+}
+
+/// As an egg that is a folder, or what cmeel's wheels put below one of their own.
+#[test]
+fn a_folder_of_site_packages_that_a_path_file_names_stays_where_it_lies() {
+    let world = World::new();
+    let files = [("eggs.prefix/lib/inner.py", "WHO = 'inner'\n"), ("eggs.pth", "eggs.prefix/lib\n")];
+    world.distribution("eggs", &files);
+    fs::create_dir(world.site.join("eggs.prefix/empty")).unwrap();
+    let (project, plan) = world.plan("import inner\nprint(inner.WHO)\n", "");
+    assert!(in_site(&plan, "eggs.prefix/lib/inner.py").is_some() && in_site(&plan, "eggs.prefix/empty").is_some());
+    assert!(!plan.planned.layout.entries.keys().any(|path| path.as_str().starts_with("path/")));
+    let choices = Choices { compression: Compression::Fast, threads: None };
+    let spec = pipeline::pack_spec(&project, &plan, choices).unwrap();
+    let artifact = world.context.at("main");
+    pack::pack(&plan.planned.layout, &spec, &artifact, &Silent).unwrap();
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tree-cache");
+    let output = finish(Command::new(&artifact).env_clear().env("PACKPROOF_CACHE", cache));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "inner\n", "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn setuptools_is_packed_where_its_distutils_is_imported() {
+    let finder = "class DistutilsMetaFinder:\n    def find_spec(self, name, path=None, target=None): ...\n";
+    let line = "import sys, _distutils_hack; sys.meta_path.insert(0, _distutils_hack.DistutilsMetaFinder())\n";
+    let world = World::new();
+    let files =
+        [("_distutils_hack/__init__.py", finder), ("distutils-precedence.pth", line), ("setuptools/__init__.py", "")];
+    world.distribution("setuptools", &files);
+    for (main, is_packed) in [("import json\n", false), ("from distutils.version import LooseVersion\n", true)] {
+        let (_, plan) = world.plan(main, "");
+        assert_eq!(in_site(&plan, "setuptools/__init__.py").is_some(), is_packed, "{main}");
     }
 }
 
@@ -267,7 +312,14 @@ fn no_path_of_the_build_machine_is_left_and_what_is_unchanged_is_the_same() {
     let world = World::new();
     let venv = world.context.at("venv");
     let direct = format!("{{\"url\": \"file://{}\", \"dir_info\": {{}}}}", world.context.at("tool").display());
-    let files = [("tool.py", "def main():\n    print('tool')\n"), ("tool-1.0.dist-info/direct_url.json", &*direct)];
+    let files = [
+        ("tool.py", "def main():\n    print('tool')\n"),
+        ("tool-1.0.dist-info/direct_url.json", &*direct),
+        // What uv notes of a project: when its files were changed.
+        ("tool-1.0.dist-info/uv_cache.json", r#"{"timestamp": {"secs_since_epoch": 1700000000}}"#),
+        // A file of its own that is only called so.
+        ("tool_data/uv_cache.json", "{}"),
+    ];
     world.distribution("tool", &files);
     world.context.write("neighbours/neighbour.py", "WHO = 'next door'\n");
     let line = format!("{}\n", world.context.at("neighbours").display());
@@ -335,7 +387,11 @@ fn no_path_of_the_build_machine_is_left_and_what_is_unchanged_is_the_same() {
     assert!(
         !tree.join("pyvenv.cfg").exists() || !fs::read_to_string(tree.join("pyvenv.cfg")).unwrap().contains("home")
     );
-    assert!(!walkdir::WalkDir::new(&tree).into_iter().any(|entry| entry.unwrap().file_name() == "direct_url.json"));
+    let count = |name: &str| {
+        let files = walkdir::WalkDir::new(&tree).into_iter().map(Result::unwrap);
+        files.filter(|entry| entry.file_name() == name).count()
+    };
+    assert_eq!((count("direct_url.json"), count("uv_cache.json")), (0, 1));
     let output = finish(Command::new(tree.join("bin/tool")).env_clear().env("PATH", "/usr/bin:/bin"));
     assert_eq!(String::from_utf8_lossy(&output.stdout), "tool\n", "{}", String::from_utf8_lossy(&output.stderr));
 }

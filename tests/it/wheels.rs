@@ -9,6 +9,7 @@ use fs_err as fs;
 use serde_json::Value;
 
 use crate::context::TestContext;
+use crate::installed;
 
 /// Platform, and releases that have a wheel for it: with and without libraries of their own.
 const HOUSES: &[(&str, &[&str])] = &[
@@ -259,18 +260,9 @@ print(json.dumps(found))
 fn facts_are_what_other_readers_say() {
     use packproof::wheels::{NativeFile, read};
     let context = TestContext::new();
-    let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).join("readers");
-    if !venv.join("complete").exists() {
-        let _ = fs::remove_dir_all(&venv);
-        let run = |command: &mut Command| {
-            let output = command.output().unwrap();
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        };
-        run(Command::new(&crate::support::python().executable).args(["-m", "venv"]).arg(&venv));
-        let readers = ["macholib==1.16.3", "altgraph==0.17.4", "pefile==2024.8.26"];
-        run(Command::new(venv.join("bin/python")).args(["-m", "pip", "install", "-q", "--no-deps"]).args(readers));
-        fs::write(venv.join("complete"), "").unwrap();
-    }
+    let readers = "macholib==1.16.3\naltgraph==0.17.4\npefile==2024.8.26\n";
+    let base = &crate::support::python().executable;
+    let python = installed::environment("readers", base, readers, &["--no-deps"]).unwrap();
     for (platform, least) in [("macosx_14_0_arm64", 15), ("win_amd64", 5)] {
         let house = houses().join(platform);
         let (wheels, broken) = read::read(&house).unwrap();
@@ -293,7 +285,7 @@ fn facts_are_what_other_readers_say() {
             };
             ours.insert(path.clone(), value);
         }
-        let mut command = Command::new(venv.join("bin/python"));
+        let mut command = Command::new(&python);
         command.args(["-c", READERS]).arg(context.at("scratch"));
         let output = command.args(wheels.iter().map(|wheel| house.join(&wheel.file_name))).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -9,6 +9,7 @@ use fs_err as fs;
 use packproof::environment::find;
 use packproof::verify::{Proof, Start};
 
+use crate::installed::{self, WHEELS};
 use crate::turn;
 
 struct Application {
@@ -269,19 +270,16 @@ fn prove(sweep: &str, application: &Application) {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().canonicalize().unwrap();
     let python = find::interpreter(Some("3.11")).unwrap().executable;
-    run(Command::new(python).args(["-m", "venv"]).arg(root.join("venv")));
-    let mut install = Command::new(root.join("venv/bin/python"));
-    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"]);
     // Every version, so that a new release of anything is no news here.
     let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/slow/locks/applications/{sweep}.txt"));
-    run(install.args(["--no-deps", "-r"]).arg(lock));
+    let python = installed::environment(sweep, &python, &fs::read_to_string(lock).unwrap(), WHEELS).unwrap();
     let project = root.join("project");
     write(&project.join("main.py"), application.main);
     for (name, text) in application.further {
         write(&project.join(name), text);
     }
     let configuration = format!("[runner]\nname = \"app\"\nentry = \"main.py\"\n{}\n", application.configuration);
-    let environment = format!("[environment]\npython = '{}'\n", root.join("venv/bin/python").display());
+    let environment = format!("[environment]\npython = '{}'\n", python.display());
     write(&project.join("packproof.toml"), &(configuration + &environment));
     let begun = Instant::now();
     let output = Command::new(env!("CARGO_BIN_EXE_packproof"))
@@ -309,10 +307,6 @@ fn prove(sweep: &str, application: &Application) {
 fn write(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, text).unwrap();
-}
-
-fn run(command: &mut Command) {
-    assert!(command.status().unwrap().success(), "{command:?}");
 }
 
 macro_rules! sweeps {

@@ -10,6 +10,8 @@ use fs_err as fs;
 use packproof::environment::find;
 use serde_json::Value;
 
+use crate::installed;
+
 /// Name, lock, and what the console script calls.
 const APPLICATIONS: &[(&str, &str, &str)] = &[
     ("airflow", include_str!("locks/airflow.txt"), "airflow.__main__:main"),
@@ -72,21 +74,11 @@ fn verdict(python: &Path, finding: &Value) -> &'static str {
 }
 
 fn environment(name: &str, lock: &str) -> PathBuf {
-    let key = blake3::hash(lock.as_bytes()).to_hex();
-    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("application-{name}-{}", &key[..16]));
-    let python = root.join("bin/python");
-    if !root.join("complete").exists() {
-        let _ = fs::remove_dir_all(&root);
-        let version = lock.split(['\n', ';']).next().and_then(|first| first.strip_prefix("# python ")).unwrap();
-        let base = find::interpreter(Some(version)).unwrap();
-        run(Command::new(&base.executable).args(["-m", "venv"]).arg(&root));
-        fs::write(root.join("lock.txt"), lock).unwrap();
-        // Two of the locks name a distribution that has no wheel.
-        let pip = ["-m", "pip", "install", "-q", "--no-deps", "--prefer-binary", "-r"];
-        run(Command::new(&python).args(pip).arg(root.join("lock.txt")));
-        fs::write(root.join("complete"), "").unwrap();
-    }
-    python
+    let version = lock.split(['\n', ';']).next().and_then(|first| first.strip_prefix("# python ")).unwrap();
+    let base = find::interpreter(Some(version)).unwrap();
+    // Two of the locks name a distribution that has no wheel.
+    let arguments = ["--no-deps", "--prefer-binary"];
+    installed::environment(name, &base.executable, lock, &arguments).unwrap()
 }
 
 fn project(name: &str, entry: &str, python: &Path) -> PathBuf {

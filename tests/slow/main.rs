@@ -14,6 +14,8 @@ mod context;
 #[expect(dead_code, reason = "shared with the tests of every run, which use more of it")]
 mod farm;
 mod fresh_clone;
+#[path = "../it/installed.rs"]
+mod installed;
 mod interpreters;
 mod kills;
 mod libraries;

@@ -27,6 +27,8 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
                 Finding {
                     code: "license-unknown",
                     severity: match &component.kind {
+                        // As cargo-deny has it: what is not allowed is denied.
+                        _ if native.licenses.restricted => Severity::Error,
                         // A distribution's author has chosen one, said or not; a library of the build machine's is packed
                         // by packproof alone, and nothing says that it may be. Where the machine does not say whose its
                         // libraries are, that would be said of each.
@@ -34,13 +36,7 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
                         Kind::Library { package: None, .. }
                         | Kind::Interpreter
                         | Kind::Distribution
-                        | Kind::Crate { .. } => {
-                            if native.licenses.restricted {
-                                Severity::Warning
-                            } else {
-                                Severity::Info
-                            }
-                        }
+                        | Kind::Crate { .. } => Severity::Info,
                     },
                     subject: component.name.clone(),
                     message: format!("nothing tells the licence of {}", title(component)),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::place::listed;
 use super::super::{Context, Finding, Severity, Sink};
-use crate::graph::{Import, Lookup, ModuleId, Names, Origin, Target};
+use crate::graph::{Import, ImportKind, Lookup, ModuleId, Names, Origin, Target};
 
 /// An import, and which of its names are not there.
 type Lacking<'a> = (&'a Import, Vec<&'a str>);
@@ -19,8 +19,8 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
             continue;
         }
         // A function for another platform, which is not called on this one.
-        let is_foreign =
-            |name: &&str| severity == Severity::Warning && graph.module(target).symbols.has_elsewhere(name);
+        let may_be_foreign = severity == Severity::Warning || import.kind == ImportKind::Deferred;
+        let is_foreign = |name: &&str| may_be_foreign && graph.module(target).symbols.has_elsewhere(name);
         let lacking: Vec<_> = names
             .iter()
             .map(|name| &**name)

@@ -31,13 +31,15 @@ struct Wanted<'a> {
 fn wanted<'a>(context: &Context<'a>, id: ModuleId, rival: &Rival) -> Vec<Wanted<'a>> {
     let graph = context.graph;
     let top = graph.module(id).name.as_str();
+    // One that looks for its rival makes way for it; what another one that replaces itself gives cannot be told.
+    let searches = graph.module(id).probe.is_some();
     let imports = graph.imports().iter().filter(|import| import.kind != ImportKind::TypeChecking);
     imports
         .filter_map(|import| match (import.target, &import.names) {
             (Target::Module(target), Names::Listed(names)) if target == id => {
                 let lacking = |name: &&str| {
-                    graph.lookup_as_written(id, name) == Lookup::NotBound
-                        && (rival.binds(name) || has_inside(rival, name))
+                    let found = if searches { graph.lookup_as_written(id, name) } else { graph.lookup(id, name) };
+                    found == Lookup::NotBound && (rival.binds(name) || has_inside(rival, name))
                 };
                 let names: Vec<_> = names.iter().map(|name| &**name).filter(lacking).collect();
                 (!names.is_empty()).then_some(Wanted { import, names })

@@ -7,30 +7,33 @@ use pep508_rs::{Requirement, VerbatimUrl};
 
 use super::super::place::title;
 use super::super::{Context, Finding, Severity, Sink};
-use crate::graph::{Import, Origin, Reach, Target};
+use crate::environment::requirements::markers;
+use crate::graph::{Import, ModuleGraph, ModuleKind, Origin, Reach, Target};
 use crate::names::DistName;
 
-/// `declared`: `[project] dependencies` of the application's pyproject.toml; empty: it declares nothing.
-pub(in crate::audit) fn check(context: &Context<'_>, declared: &[String], sink: &mut Sink) {
+/// `declared`: `[project] dependencies` of the application's pyproject.toml; empty: it declares nothing. `optional`: what
+/// its extras add, and whoever packs it may have wanted.
+pub(in crate::audit) fn check(context: &Context<'_>, declared: &[String], optional: &[String], sink: &mut Sink) {
     let graph = context.graph;
     let mut found: BTreeMap<(&Origin, &DistName), Vec<&Import>> = BTreeMap::new();
     // What a clean install of the application brings: what it declares, else what it imports itself.
-    let mut wanted: BTreeSet<DistName> = declared.iter().filter_map(|text| name_of(text)).collect();
+    let texts = declared.iter().chain(optional);
+    let mut wanted: BTreeSet<DistName> = texts.flat_map(|text| brought_by(context, text)).collect();
     for import in graph.imports() {
         let importer = graph.module(import.importer);
-        let Target::Module(target) = import.target else { continue };
-        let Origin::Distribution(needed) = &graph.module(target).origin else { continue };
-        if importer.origin == Origin::Application && declared.is_empty() {
-            wanted.insert(needed.clone());
-        }
-        // What a call may need later is often an extra that is declared nowhere.
-        // Of two modules of one name it is not the one that is found.
-        if graph.import_reach(import) == Reach::Sure
-            && !sink.is_explained(import)
-            && super::severity(context, import, None).is_some()
-            && importer.origin != Origin::Distribution(needed.clone())
-        {
-            found.entry((&importer.origin, needed)).or_default().push(import);
+        for needed in brought(graph, import) {
+            if importer.origin == Origin::Application && declared.is_empty() {
+                wanted.insert(needed.clone());
+            }
+            // What a call may need later is often an extra that is declared nowhere.
+            // Of two modules of one name it is not the one that is found.
+            if graph.import_reach(import) == Reach::Sure
+                && !sink.is_explained(import)
+                && super::severity(context, import, None).is_some()
+                && importer.origin != Origin::Distribution(needed.clone())
+            {
+                found.entry((&importer.origin, needed)).or_default().push(import);
+            }
         }
     }
     let clean = context.requirements.closure(&wanted, false);
@@ -44,6 +47,18 @@ pub(in crate::audit) fn check(context: &Context<'_>, declared: &[String], sink: 
             report(context, sink, importer, needed, imports, clean.contains(needed));
         }
     }
+}
+
+/// Whose the imported modules are. Of `from google.cloud import storage` it is the submodules: a namespace is nobody's.
+fn brought<'a>(graph: &'a ModuleGraph, import: &'a Import) -> Vec<&'a DistName> {
+    let Target::Module(target) = &import.target else { return Vec::new() };
+    let is_namespace = graph.module(*target).kind == ModuleKind::Namespace;
+    let modules = if is_namespace { &*import.submodules } else { std::slice::from_ref(target) };
+    let owners = modules.iter().filter_map(|id| match &graph.module(*id).origin {
+        Origin::Distribution(name) => Some(name),
+        Origin::Application | Origin::Stdlib | Origin::Unowned => None,
+    });
+    owners.collect()
 }
 
 fn report(
@@ -77,7 +92,28 @@ fn report(
     );
 }
 
-fn name_of(requirement: &str) -> Option<DistName> {
-    let parsed = Requirement::<VerbatimUrl>::from_str(requirement).ok()?;
-    DistName::new(parsed.name.as_ref()).ok()
+/// What an application's own requirement asks for: the distribution, and what the extras bring that it names.
+fn brought_by(context: &Context<'_>, requirement: &str) -> Vec<DistName> {
+    let parsed = Requirement::<VerbatimUrl>::from_str(requirement).ok();
+    let parsed = parsed.zip(markers(&context.environment.facts));
+    let Some((parsed, markers)) = parsed.filter(|(parsed, markers)| parsed.evaluate_markers(markers, &[])) else {
+        return Vec::new();
+    };
+    let mut names = Vec::new();
+    let mut open = vec![(parsed.name.as_ref().to_owned(), parsed.extras.clone())];
+    let mut seen = BTreeSet::new();
+    while let Some((name, extras)) = open.pop() {
+        let Ok(name) = DistName::new(&name) else { continue };
+        // `pkg[all]` asks for `pkg[x]` and `pkg[y]`, as a rule.
+        if !seen.insert((name.clone(), format!("{extras:?}"))) {
+            continue;
+        }
+        for required in context.requirements.direct(&name) {
+            if required.requirement.evaluate_markers(&markers, &extras) {
+                open.push((required.name.to_string(), required.requirement.extras.clone()));
+            }
+        }
+        names.push(name);
+    }
+    names
 }

@@ -8,11 +8,13 @@ def _name_program(name):
     import runpy
 
     run_module, run_code = runpy._run_module_as_main, runpy._run_code
+    first = sys.path[0]
 
     def run_module_as_main(*args, **kwargs):
         runpy._run_module_as_main = run_module
         if not getattr(sys.flags, "safe_path", False):
-            sys.path[0] = os.path.join(sys.prefix, APPLICATION)
+            # Nothing was put before the rest where the current folder is gone.
+            sys.path[:int(sys.path[0] != first)] = [os.path.join(sys.prefix, APPLICATION)]
         return run_module(*args, **kwargs)
 
     def run_main_code(*args, **kwargs):

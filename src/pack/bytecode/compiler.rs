@@ -29,15 +29,7 @@ pub(super) fn compile(
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
             let Some((_, source)) = wanted.get(at) else { return Ok(()) };
-            let pyc = match worker.ask(source) {
-                Ok(pyc) => pyc,
-                // Sources nested deep enough end the interpreter itself. What comes next gets a new one.
-                Err(_) if worker.answered => {
-                    worker = Worker::start(spec)?;
-                    Vec::new()
-                }
-                Err(_) => return Err(Error::Compiler { path: spec.python.clone() }),
-            };
+            let pyc = pyc(&mut worker, spec, source)?;
             results.lock().unwrap_or_else(std::sync::PoisonError::into_inner)[at] = pyc;
             progress.advance(1);
         }
@@ -52,13 +44,22 @@ pub(super) fn compile(
     Ok(results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
 }
 
+/// Sources nested deep enough end the interpreter itself, and what comes next gets a new one. So may a killer of
+/// processes that need much memory: as the answer is kept, it is asked for twice.
+fn pyc(worker: &mut Worker, spec: &PackSpec, source: &Wanted<'_>) -> Result<Vec<u8>, Error> {
+    for _ in 0..2 {
+        if let Ok(pyc) = worker.ask(source) {
+            return Ok(pyc);
+        }
+        *worker = Worker::start(spec)?;
+    }
+    Ok(Vec::new())
+}
+
 struct Worker {
     child: Child,
     requests: Option<BufWriter<ChildStdin>>,
     answers: ChildStdout,
-    /// Whether it ever did: an interpreter that cannot run the script at all is another matter than a source that
-    /// ends it.
-    answered: bool,
 }
 
 impl Worker {
@@ -76,8 +77,9 @@ impl Worker {
         let (Some(requests), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(failed(io::ErrorKind::BrokenPipe.into()));
         };
-        let mut worker = Self { child, requests: Some(BufWriter::new(requests)), answers, answered: false };
-        // An empty source compiles anywhere, so what fails later is the source's doing.
+        let mut worker = Self { child, requests: Some(BufWriter::new(requests)), answers };
+        // An empty source compiles anywhere: an interpreter that cannot run the script at all is another matter than a
+        // source that ends it.
         worker.exchange("probe", b"").map_err(|_| Error::Compiler { path: spec.python.clone() })?;
         Ok(worker)
     }
@@ -98,7 +100,6 @@ impl Worker {
         self.answers.read_exact(&mut length)?;
         let mut pyc = vec![0; u32::from_le_bytes(length) as usize];
         self.answers.read_exact(&mut pyc)?;
-        self.answered = true;
         Ok(pyc)
     }
 }

@@ -13,6 +13,7 @@ const FLAG_REF: u8 = 0x80;
 /// The compiler takes 200 nested brackets and 100 nested blocks at most, so no code object comes near; and a thread's
 /// stack has room for it.
 const DEEPEST: usize = 500;
+pub(super) const TOO_DEEP: &str = "it is nested too deeply";
 
 /// The canonical form of `bytes`, written by `marshal.dumps` of Python 3.`minor`.
 pub(super) fn canonical(bytes: &[u8], minor: u32) -> Result<Vec<u8>, &'static str> {
@@ -173,7 +174,7 @@ impl<'a> Reader<'a> {
     fn object(&mut self) -> Result<Id, &'static str> {
         self.depth += 1;
         if self.depth > DEEPEST {
-            return Err("it is nested too deeply");
+            return Err(TOO_DEEP);
         }
         let id = self.value();
         self.depth -= 1;

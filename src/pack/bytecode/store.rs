@@ -16,7 +16,16 @@ use crate::layout::Origin;
 use crate::pack::{Error, PackSpec};
 
 /// Changes with what is done to bytecode after compiling, and with the file's format.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
+/// Bytes of all stores.
+const MOST: u64 = 1 << 30;
+
+const FOLDER: &str = "bytecode";
+
+/// Removes the stores that were not used for longest.
+pub(super) fn prune(folder: &Path) {
+    cache::prune(&folder.join(FOLDER), MOST);
+}
 
 /// What else than the source decides what the bytecode is.
 pub(super) fn identity(spec: &PackSpec) -> Result<blake3::Hash, Error> {
@@ -69,8 +78,8 @@ impl Store {
     /// What cannot be read, or is damaged, is an empty store.
     pub(super) fn open(folder: Option<&Path>, identity: &blake3::Hash, owner: &Origin) -> Self {
         let name = blake3::keyed_hash(identity.as_bytes(), format!("{owner:?}").as_bytes()).to_hex();
-        let path = folder.map(|folder| folder.join(&name.as_str()[..32]));
-        let entries = path.as_ref().and_then(|path| decode(fs::read(path).ok()?)).unwrap_or_default();
+        let path = folder.map(|folder| folder.join(FOLDER).join(&name.as_str()[..32]));
+        let entries = path.as_ref().and_then(|path| decode(cache::read(path).ok()?)).unwrap_or_default();
         Self { path, entries }
     }
 

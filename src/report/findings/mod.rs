@@ -186,7 +186,11 @@ mod tests {
         let report = Report { findings: vec![odd], ..Report::default() };
         assert!(github(&report, &nowhere).starts_with("::notice title=missing-module::no module"));
         let value: serde_json::Value = serde_json::from_str(&sarif(&report, &nowhere)).unwrap();
-        assert_eq!(value["runs"][0]["results"][0]["locations"], serde_json::json!([]));
+        let place = &value["runs"][0]["results"][0]["locations"][0]["physicalLocation"];
+        assert_eq!(
+            (place["artifactLocation"]["uri"].as_str(), place["region"]["startLine"].as_u64()),
+            (Some("pyproject.toml"), Some(1))
+        );
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Where a finding is shown by services that show one place of the user's own for each: a path relative to the folder that they
-//! have checked out, which is the working folder.
+//! have checked out.
 
 use std::path::{Path, PathBuf};
 
@@ -8,16 +8,17 @@ use crate::audit::Finding;
 /// What the user calls their own.
 #[derive(Debug, Clone, Default)]
 pub struct Own {
-    /// The working folder, links followed.
+    /// What was checked out, links followed.
     pub folder: PathBuf,
     /// Everything belongs to it that no file of the user's shows.
     pub configuration: Option<PathBuf>,
 }
 
 impl Own {
-    /// Of a project in `root`; without one nothing is the user's but what lies in the working folder.
+    /// Of a project in `root`; without one nothing is the user's but what was checked out.
     pub fn of(root: Option<&Path>) -> Self {
-        let folder = std::env::current_dir().and_then(fs_err::canonicalize).unwrap_or_default();
+        let here = std::env::current_dir().and_then(fs_err::canonicalize).unwrap_or_default();
+        let folder = checkout(&here, std::env::var_os("GITHUB_WORKSPACE").as_deref().map(Path::new));
         let configuration = ["packproof.toml", "pyproject.toml"]
             .iter()
             .find_map(|name| Some(root?.join(name)).filter(|it| it.is_file()));
@@ -44,6 +45,13 @@ impl Own {
             .any(|part| matches!(part.as_os_str().to_str(), Some("site-packages" | "dist-packages")));
         (!is_installed && !relative.as_os_str().is_empty()).then(|| relative.to_string_lossy().into_owned())
     }
+}
+
+/// The folder that services count from: what the service names, else the repository, else the working folder.
+fn checkout(here: &Path, named: Option<&Path>) -> PathBuf {
+    let named = named.and_then(|folder| fs_err::canonicalize(folder).ok()).filter(|folder| here.starts_with(folder));
+    let repository = || here.ancestors().find(|folder| folder.join(".git").exists()).map(Path::to_owned);
+    named.or_else(repository).unwrap_or_else(|| here.to_owned())
 }
 
 #[cfg(test)]
@@ -83,5 +91,18 @@ mod tests {
             }),
             None
         );
+    }
+
+    #[test]
+    fn paths_count_from_what_was_checked_out() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path().canonicalize().unwrap();
+        let here = root.join("repo/services/x");
+        fs_err::create_dir_all(&here).unwrap();
+        assert_eq!(checkout(&here, None), here);
+        fs_err::create_dir(root.join("repo/.git")).unwrap();
+        assert_eq!(checkout(&here, None), root.join("repo"));
+        assert_eq!(checkout(&here, Some(&root)), root);
+        assert_eq!(checkout(&here, Some(&root.join("other"))), root.join("repo"));
     }
 }

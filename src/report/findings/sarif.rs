@@ -36,18 +36,17 @@ fn result(finding: &Finding, own: &Own) -> Value {
         Severity::Warning => "warning",
         Severity::Info => "note",
     };
-    let places = own.place(finding).into_iter().map(|(file, line)| {
-        let mut place = json!({ "artifactLocation": { "uri": escaped(&file) } });
-        if let Some(line) = line {
-            place["region"] = json!({ "startLine": line });
-        }
-        json!({ "physicalLocation": place })
+    // Services refuse a whole file for one result without a place.
+    let (file, line) = own.place(finding).unwrap_or_else(|| ("pyproject.toml".to_owned(), None));
+    let place = json!({
+        "artifactLocation": { "uri": escaped(&file) },
+        "region": { "startLine": line.unwrap_or(1) },
     });
     json!({
         "ruleId": finding.code,
         "level": level,
         "message": { "text": whole(finding) },
-        "locations": places.collect::<Vec<_>>(),
+        "locations": [{ "physicalLocation": place }],
         // The same finding on another line is the same finding.
         "partialFingerprints": { "codeAndSubject/v1": format!("{}:{}", finding.code, finding.subject) },
     })

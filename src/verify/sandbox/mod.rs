@@ -21,13 +21,14 @@ use std::time::{Duration, Instant};
 
 pub use ask::Ask;
 use fs_err as fs;
-pub(in crate::verify) use protocol::is_system;
+pub(crate) use protocol::is_system;
 use protocol::{Event, Request, Role, Spec, VARIABLE};
 pub use protocol::{Exit, Job, Join, Seen, View};
 pub use reenter::reenter;
 
-/// How long the sandbox may take to open; nothing of the application's runs before.
-const OPENING: Duration = Duration::from_mins(1);
+/// How long the sandbox may take to open; nothing of the application's runs before. A moment, but on a machine that
+/// does nothing for minutes.
+const OPENING: Duration = Duration::from_mins(10);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -53,6 +54,8 @@ pub struct Sandbox {
     /// Peak resident set in KiB, number of processes.
     memory: BTreeMap<u64, (u64, u64)>,
     answers: BTreeMap<u64, Result<u16, String>>,
+    /// Processes that a sweep had to kill.
+    swept: BTreeMap<u64, usize>,
     /// All that was ever seen of a job.
     seen: BTreeMap<u64, Seen>,
     programs: BTreeMap<u64, String>,
@@ -123,6 +126,7 @@ impl Sandbox {
             refused: BTreeMap::new(),
             memory: BTreeMap::new(),
             answers: BTreeMap::new(),
+            swept: BTreeMap::new(),
             seen: BTreeMap::new(),
             programs: BTreeMap::new(),
             stderr,
@@ -209,6 +213,23 @@ impl Sandbox {
         }
     }
 
+    /// Ends what jobs that are over have left running, and says how many processes that were: such as did not end by
+    /// themselves within a second.
+    pub fn sweep(&mut self) -> Result<usize, Error> {
+        let number = self.next;
+        self.next += 1;
+        self.request(&Request::Sweep { number })?;
+        let end = Instant::now() + OPENING;
+        loop {
+            if let Some(left) = self.swept.remove(&number) {
+                return Ok(left);
+            }
+            if !self.hear(end)? {
+                return Err(Error::Ended { stderr: self.last_words() });
+            }
+        }
+    }
+
     /// Takes the next event; false where none comes before `end`.
     fn hear(&mut self, end: Instant) -> Result<bool, Error> {
         match self.events.recv_timeout(end.saturating_duration_since(Instant::now())) {
@@ -216,6 +237,7 @@ impl Sandbox {
             Ok(Event::NotStarted { id, reason }) => _ = self.refused.insert(id, reason),
             Ok(Event::Memory { id, kib, processes }) => _ = self.memory.insert(id, (kib, processes)),
             Ok(Event::Answer { number, answer }) => _ = self.answers.insert(number, answer),
+            Ok(Event::Swept { number, left }) => _ = self.swept.insert(number, left),
             Ok(Event::Seen { id, seen }) => {
                 let all = self.seen.entry(id).or_default();
                 all.mapped.extend(seen.mapped);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use fs_err as fs;
 use rustix::process::{Pid, Signal};
@@ -19,45 +20,93 @@ pub(super) fn peak_memory(pid: Pid) -> u64 {
         .unwrap_or_default()
 }
 
-/// Orphans come to this process, so that a few rounds find whatever forks in between.
+/// What has lost its parent may end by itself, as a helper does that reads to the end of a pipe.
+const LINGER: Duration = Duration::from_secs(1);
+
+const LOOK: Duration = Duration::from_millis(10);
+
 pub(super) fn kill_descendants() {
     let own = rustix::process::getpid().as_raw_nonzero().get();
+    kill_all(|| descendants(own));
+}
+
+/// Ends everything that belongs to none of `jobs`: what jobs that are over have started in groups of their own. Gives how
+/// many processes did not end by themselves.
+pub(super) fn sweep(jobs: impl Fn() -> Vec<i32>) -> usize {
+    let own = rustix::process::getpid().as_raw_nonzero().get();
+    let strays = || {
+        let jobs = jobs();
+        let table = Table::read();
+        table
+            .below(own)
+            .into_iter()
+            .filter(|pid| !jobs.iter().any(|job| pid == job || table.is_below(*pid, *job)))
+            .collect()
+    };
+    let end = Instant::now() + LINGER;
+    let mut left: Vec<i32> = strays();
+    while !left.is_empty() && Instant::now() < end {
+        std::thread::sleep(LOOK);
+        left = strays();
+    }
+    if !left.is_empty() {
+        kill_all(strays);
+    }
+    left.len()
+}
+
+/// Orphans come to this process, so that a few rounds find whatever forks in between.
+fn kill_all(find: impl Fn() -> Vec<i32>) {
     for _ in 0..100 {
-        let found = descendants(own);
+        let found = find();
         if found.is_empty() {
             return;
         }
         for pid in found.into_iter().filter_map(Pid::from_raw) {
             let _ = rustix::process::kill_process(pid, Signal::KILL);
         }
-        std::thread::sleep(std::time::Duration::from_millis(10));
+        std::thread::sleep(LOOK);
     }
 }
 
 pub(super) fn descendants(own: i32) -> Vec<i32> {
-    let mut parents = BTreeMap::new();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
-        let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else { continue };
-        // The name in parentheses may hold anything; state and parent follow the last one.
-        let Some((_, rest)) = stat.rsplit_once(')') else { continue };
-        let mut fields = rest.split_whitespace();
-        if let (Some(state), Some(parent)) = (fields.next(), fields.next().and_then(|it| it.parse::<i32>().ok()))
-            && state != "Z"
-        {
-            parents.insert(pid, parent);
+    Table::read().below(own)
+}
+
+/// Every process that lives, and its parent.
+struct Table(BTreeMap<i32, i32>);
+
+impl Table {
+    fn read() -> Self {
+        let mut parents = BTreeMap::new();
+        for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+            let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else { continue };
+            // The name in parentheses may hold anything; state and parent follow the last one.
+            let Some((_, rest)) = stat.rsplit_once(')') else { continue };
+            let mut fields = rest.split_whitespace();
+            if let (Some(state), Some(parent)) = (fields.next(), fields.next().and_then(|it| it.parse::<i32>().ok()))
+                && state != "Z"
+            {
+                parents.insert(pid, parent);
+            }
         }
+        Self(parents)
     }
-    let is_below = |mut pid: i32| {
-        while let Some(parent) = parents.get(&pid) {
-            if *parent == own {
+
+    fn is_below(&self, mut pid: i32, ancestor: i32) -> bool {
+        while let Some(parent) = self.0.get(&pid) {
+            if *parent == ancestor {
                 return true;
             }
             pid = *parent;
         }
         false
-    };
-    parents.keys().copied().filter(|pid| is_below(*pid)).collect()
+    }
+
+    fn below(&self, ancestor: i32) -> Vec<i32> {
+        self.0.keys().copied().filter(|pid| self.is_below(*pid, ancestor)).collect()
+    }
 }
 
 /// Of a job's first process and all that it has started. No process notices, and none need be Python; what is opened and

@@ -81,6 +81,10 @@ pub(super) enum Request {
     Look {
         id: u64,
     },
+    /// SIGKILL to whatever jobs that are over have left running; answered in an event of its own.
+    Sweep {
+        number: u64,
+    },
     /// SIGKILL to the process and its group.
     Kill {
         id: u64,
@@ -112,6 +116,11 @@ pub(super) enum Event {
     Seen {
         id: u64,
         seen: Seen,
+    },
+    /// How many processes had to be killed.
+    Swept {
+        number: u64,
+        left: usize,
     },
     Exited {
         id: u64,
@@ -149,6 +158,6 @@ impl std::fmt::Display for Exit {
 pub(super) const SYSTEM: [&str; 8] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc"];
 
 /// Whether `path` is a folder of the system's or lies in one.
-pub(in crate::verify) fn is_system(path: &Path) -> bool {
+pub(crate) fn is_system(path: &Path) -> bool {
     SYSTEM.iter().any(|system| path.starts_with(system))
 }

@@ -11,7 +11,7 @@ use fs_err as fs;
 use rustix::process::{Pid, Signal, WaitOptions};
 use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags};
 
-use super::processes::{descendants, kill_descendants, look, peak_memory};
+use super::processes::{descendants, kill_descendants, look, peak_memory, sweep};
 use super::protocol::{Event, Exit, Job, Join, Request, Role, Spec, VARIABLE};
 use super::{network, root};
 
@@ -43,6 +43,8 @@ pub fn reenter() {
             Err(error) => refuse(&error),
         },
         Role::Bare => {
+            // A terminal's signals are the tool's. Its end is the end of this process's input, at which all jobs end.
+            let _ = rustix::process::setsid();
             // Whatever loses its parent becomes this process's child, to be found when the run ends.
             let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
             serve(Vec::new())
@@ -184,6 +186,10 @@ fn serve(notes: Vec<String>) -> i32 {
             Ok(Request::Look { id }) => {
                 let seen = jobs.pid(id).map(look).unwrap_or_default();
                 send(&Event::Seen { id, seen });
+            }
+            Ok(Request::Sweep { number }) => {
+                let left = sweep(|| jobs.lock().keys().copied().collect());
+                send(&Event::Swept { number, left });
             }
             Ok(Request::Kill { id }) => {
                 if let Some(pid) = jobs.pid(id) {

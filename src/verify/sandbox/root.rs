@@ -30,18 +30,11 @@ pub(super) fn enter(mount_point: &Path, view: &View) -> io::Result<Vec<String>> 
     }
     skeleton(mount_point)?;
     devices(mount_point)?;
-    if mount(
-        "proc",
-        mount_point.join("proc"),
-        "proc",
-        MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC,
-        None,
-    )
-    .is_err()
-    {
-        mount_bind_recursive("/proc", mount_point.join("proc"))?;
-        notes.push("/proc is the machine's: a fresh one was refused".to_owned());
-    }
+    // The numbers in another one would be those of other processes: nothing could be looked at, or ended.
+    step("mount a fresh /proc", || {
+        let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+        Ok(mount("proc", mount_point.join("proc"), "proc", flags, None)?)
+    })?;
     if mount_bind_recursive("/sys", mount_point.join("sys")).is_err() {
         notes.push("/sys is empty".to_owned());
     }

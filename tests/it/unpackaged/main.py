@@ -171,13 +171,20 @@ def case_system():
     import sysconfig
     import zoneinfo
     context = ssl.create_default_context()
+    # As gevent, eventlet and truststore do.
+    given, ssl.SSLContext = ssl.SSLContext, type("Patched", (ssl.SSLContext,), {})
+    patched = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    patched.set_default_verify_paths()
+    ssl.SSLContext = given
     try:
         import readline
-        line = readline.__doc__ is not None
+        readline.add_history("a line")
+        line = [readline.get_current_history_length(), readline.get_history_item(1), readline.get_completer_delims()]
     except ImportError:
         line = None
     return {
         "ssl": [ssl.OPENSSL_VERSION, context.cert_store_stats(), list(ssl.get_default_verify_paths()), context.verify_mode.name],
+        "ssl_names": sorted(vars(ssl)), "ssl_patched": patched.cert_store_stats(),
         "sqlite": [sqlite3.sqlite_version, sqlite3.connect(":memory:").execute("select 6 * 7").fetchone()],
         "zone": [str(zoneinfo.ZoneInfo("UTC").utcoffset(None)), zoneinfo.TZPATH, len(zoneinfo.available_timezones()) > 0],
         "libraries": [ctypes.util.find_library(name) for name in ("c", "m", "z", "ssl", "nothing_of_that_name")],

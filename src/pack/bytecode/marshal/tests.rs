@@ -138,7 +138,7 @@ fn damaged_streams_are_errors() {
         let _ = canonical(&damaged, minor);
     }
     let nested = [b')', 1].repeat(100_000);
-    assert_eq!(canonical(&nested, minor), Err("it is nested too deeply"));
+    assert_eq!(canonical(&nested, minor), Err(TOO_DEEP));
 }
 
 #[test]
