@@ -8,6 +8,7 @@
 //! bin/NAME               the interpreter; bin/python and its like are links to it
 //! lib/libpythonX.Y.so…   its shared library, if it has one
 //! lib/*.so…              shared libraries of the build machine that something in the tree needs
+//! lib/tclX.Y/, tkX.Y/    scripts that two of those need
 //! lib/pythonX.Y/         the standard library, with site-packages (or what this interpreter calls it)
 //! app/                   the project, as far as it is packed
 //! path/N-…/              folders of sys.path that lie elsewhere
@@ -24,6 +25,7 @@ mod record;
 mod roots;
 mod seeds;
 mod startup;
+mod tcl;
 mod variables;
 mod walk;
 
@@ -194,6 +196,7 @@ pub fn plan(
     bytecode::add(&mut builder, facts)?;
     let native = libraries::add(&mut builder, config, facts, &interpreter, reached, cache)?;
     roots::add(&mut builder, facts, &native.closure)?;
+    tcl::add(&mut builder, &native.closure)?;
     // Last, when every file is as it will be packed.
     record::adapt(&mut builder)?;
 

@@ -46,3 +46,25 @@ pub(crate) fn run_in(root: &Path, artifact: &Path, arguments: &[&str], variables
         .envs(variables.iter().copied());
     Some(finish(&mut command))
 }
+
+/// Adds what policy leaves to the system, with what that needs itself, as a system with a display has it.
+pub(crate) fn add_policy_libraries(root: &Path) {
+    let folder = fs::canonicalize("/lib64/ld-linux-x86-64.so.2").unwrap().parent().unwrap().to_owned();
+    let policy = packproof::native::Policy::built_in();
+    let listed = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut open: Vec<String> = listed.filter(|name| policy.left_to_system(name).is_some()).collect();
+    let mut seen = std::collections::BTreeSet::new();
+    while let Some(name) = open.pop() {
+        let to = root.join(folder.strip_prefix("/").unwrap()).join(&name);
+        let Ok(bytes) = fs::read(folder.join(&name)) else { continue };
+        if seen.insert(name) && !to.exists() {
+            fs::write(to, &bytes).unwrap();
+            open.extend(packproof::native::ElfFile::parse(&bytes).into_iter().flat_map(|elf| elf.needed));
+        }
+    }
+}
+
+/// Whether this Python has it.
+pub(crate) fn tkinter(python: &Path) -> bool {
+    Command::new(python).args(["-c", "import tkinter"]).output().unwrap().status.success()
+}

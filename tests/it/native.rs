@@ -6,7 +6,7 @@ use std::process::Command;
 use fs_err as fs;
 use serde_json::Value;
 
-use crate::bare::{bare_root, run_in};
+use crate::bare::{add_policy_libraries, bare_root, run_in, tkinter};
 use crate::context::TestContext;
 use crate::installed::{self, WHEELS};
 use crate::relocatable::relocatable;
@@ -98,6 +98,35 @@ fn debians_python_runs_where_there_is_only_glibc() {
 fn a_shared_python_runs_where_there_is_only_glibc() {
     let python = crate::support::python();
     runs_on_glibc_alone(python.executable.to_str().unwrap());
+}
+
+/// A display's libraries are the system's; Tcl and Tk come with their scripts.
+#[test]
+fn tkinter_starts_where_there_is_no_tcl() {
+    let python = crate::support::python().executable.clone();
+    if !tkinter(&python) {
+        return skipped("a Python with tkinter");
+    }
+    let context = TestContext::new();
+    context.write(
+        "project/main.py",
+        "import os, sys, tkinter\nif sys.argv[1:]:\n    tcl = tkinter.Tcl()\n    library = tcl.eval('info library')\n    \
+         beside = os.path.dirname(library)\n    print(os.path.relpath(library, sys.prefix), tcl.eval('package require msgcat'),\n      \
+         os.path.exists(f'{beside}/tk{tkinter.TkVersion}/tk.tcl'))\n",
+    );
+    let venv = venv(&context, python.to_str().unwrap());
+    let mut build = context.command(&["build", "project/main.py", "-o", "out/main", "--python"]);
+    let built = build.arg(venv.join("bin/python")).output().unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+
+    let root = context.at("root");
+    bare_root(&root);
+    add_policy_libraries(&root);
+    let Some(output) = run_in(&root, &context.at("out/main"), &["tcl"], &[]) else { return };
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let words: Vec<&str> = told.split_whitespace().collect();
+    let [library, msgcat, tk] = words[..] else { panic!("{told}{}", String::from_utf8_lossy(&output.stderr)) };
+    assert!(library.starts_with("lib/tcl") && msgcat.starts_with("1.") && tk == "True", "{told}");
 }
 
 /// A venv with distributions made of C files: name, source of `NAME/lib.so`, what the linker is told.

@@ -6,7 +6,7 @@ use std::process::Command;
 use fs_err as fs;
 use serde_json::Value;
 
-use crate::bare::{bare_root, run_in};
+use crate::bare::{add_policy_libraries, bare_root, run_in, tkinter};
 use crate::context::TestContext;
 use crate::relocatable::relocatable;
 use crate::{support, turn};
@@ -15,7 +15,7 @@ const MAIN: &str = include_str!("../it/libraries.py");
 
 /// In its stead where the interpreter has `tkinter`, which wants a display's libraries: `--tk` tries that one alone.
 const WITH_TKINTER: &str = concat!(
-    "def toolkit():\n    import tkinter\n    return tkinter.TkVersion\n\nimport sys\n",
+    "def toolkit():\n    import tkinter\n    return tkinter.Tcl().eval('info patchlevel')\n\nimport sys\n",
     "if '--tk' in sys.argv:\n    print(toolkit())\n    sys.exit()\n",
     include_str!("../it/libraries.py")
 );
@@ -128,10 +128,6 @@ fn conda_like(context: &TestContext) -> Option<PathBuf> {
     Some(python)
 }
 
-fn tkinter(python: &Path) -> bool {
-    Command::new(python).args(["-c", "import tkinter"]).output().unwrap().status.success()
-}
-
 fn run(command: &mut Command) {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -153,23 +149,6 @@ fn install_wheels(python: &Path) {
         fs::write(wheels.join("complete"), "").unwrap();
     }
     pip(&["install", "--no-index", "--no-compile", "--find-links"]);
-}
-
-/// Adds what policy leaves to the system, with what that needs itself, as a system with a display has it.
-fn add_policy_libraries(root: &Path) {
-    let folder = fs::canonicalize("/lib64/ld-linux-x86-64.so.2").unwrap().parent().unwrap().to_owned();
-    let policy = packproof::native::Policy::built_in();
-    let listed = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut open: Vec<String> = listed.filter(|name| policy.left_to_system(name).is_some()).collect();
-    let mut seen = std::collections::BTreeSet::new();
-    while let Some(name) = open.pop() {
-        let to = root.join(folder.strip_prefix("/").unwrap()).join(&name);
-        let Ok(bytes) = fs::read(folder.join(&name)) else { continue };
-        if seen.insert(name) && !to.exists() {
-            fs::write(to, &bytes).unwrap();
-            open.extend(packproof::native::ElfFile::parse(&bytes).into_iter().flat_map(|elf| elf.needed));
-        }
-    }
 }
 
 fn check(context: &TestContext, python: &Path, wheels: bool) -> Result<(), String> {
