@@ -80,14 +80,15 @@ def main():
     front(spec["path"])
     if spec.get("without"):
         leave_out(spec["without"])
-    if spec.get("installation"):
-        sys.base_prefix, sys.base_exec_prefix = sys.prefix, sys.exec_prefix
     # No application code has run yet: nothing of it sees the specification, or the name of the results' file.
     os.unlink(sys.argv[1])
     sys.argv[:] = [sys.argv[0]]
     descriptor = os.open(spec["results"], os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
     os.unlink(spec["results"])
     reporter = Reporter(descriptor, spec)
+    # After the labels of folders were made, which messages name as before.
+    if spec.get("installation"):
+        sys.base_prefix, sys.base_exec_prefix = sys.prefix, sys.exec_prefix
     if "script" in spec or "pytest" in spec:
         return run_script(spec, reporter)
     reporter.run()
@@ -231,6 +232,8 @@ class Reporter:
         labels += [(entry, "<site>") for entry in sys.path
                    if os.path.basename(entry) in ("site-packages", "dist-packages")]
         labels += [(folder, "<stdlib>") for folder in self.stdlib]
+        labels += [(entry, "<zip>") for entry in sys.path
+                   if os.path.basename(entry) == "python%d%d.zip" % sys.version_info[:2]]
         labels += [(sys.executable, "<python>"), (os.path.realpath(sys.executable), "<python>")]
         # A prefix that the whole system shares says nothing of Python.
         labels += [(folder, "<prefix>") for folder in (sys.prefix, sys.base_prefix, sys.exec_prefix)

@@ -83,12 +83,15 @@ fn an_import_that_differs_among_others_alone_is_said_to_depend_on_the_order() {
     assert_eq!(found.output.as_deref(), Some("in a process of its own: imports; so the order of imports matters"));
 }
 
-/// jupyterlab says so in a message.
+/// jupyterlab says so in a message, beside `sys.path`, whose archive lies below the base interpreter's prefix.
 #[test]
 fn the_kind_of_environment_may_be_told_by_what_fails_in_both() {
     let fixture = Fixture::new();
     let message = "import sys\nkind = 'virtual' if sys.prefix != sys.base_prefix else 'Python'\n";
-    on_both_sides(&fixture, &format!("{message}raise ImportError(f'not in this {{kind}} environment')\n"));
+    on_both_sides(
+        &fixture,
+        &format!("{message}raise ImportError(f'not in this {{kind}} environment: {{sys.path}}')\n"),
+    );
     let mut plan = imports_alone(&fixture, "");
     plan.imports.retain(|it| it.module != "shapes");
     let proof = prove(&plan, &Silent).unwrap();
