@@ -173,7 +173,11 @@ impl ModuleGraph {
                     // `signal`, `socket`: source that says too little, and nobody's secret.
                     Some(Opaque::GlobalsChanged | Opaque::Exec) => module.origin == Origin::Stdlib,
                     Some(
-                        Opaque::ModuleGetattr | Opaque::ReplacesItself | Opaque::StarImport | Opaque::Uninspectable,
+                        Opaque::ModuleGetattr
+                        | Opaque::ReplacesItself
+                        | Opaque::NativeCall
+                        | Opaque::StarImport
+                        | Opaque::Uninspectable,
                     )
                     | None => false,
                 }

@@ -375,6 +375,7 @@ impl<'a> Collector<'a> {
             }
             Stmt::Expr(stmt) => {
                 self.changed_all(&stmt.value);
+                self.called_for_its_effect(&stmt.value);
                 self.visit_expr(&stmt.value);
             }
             Stmt::Nonlocal(_) | Stmt::Pass(_) | Stmt::IpyEscapeCommand(_) => {}

@@ -1,5 +1,6 @@
 //! Idioms in expressions: imports by call, changes to `sys.modules` and `globals()`, searches of `sys.path`.
 
+use ruff_python_ast::name::UnqualifiedName;
 use ruff_python_ast::visitor::{self, Visitor};
 use ruff_python_ast::{self as ast, CmpOp, Expr, InterpolatedStringElement, Stmt};
 use ruff_text_size::Ranged;
@@ -95,6 +96,15 @@ impl<'a> Collector<'a> {
 
     fn in_module(&self) -> bool {
         matches!(self.scope, Scope::Module)
+    }
+
+    pub(super) fn called_for_its_effect(&mut self, statement: &Expr) {
+        if let Expr::Call(call) = statement
+            && self.in_module()
+            && let Some(function) = UnqualifiedName::from_expr(&call.func)
+        {
+            self.out.symbols.effects.push(function.to_string().into());
+        }
     }
 
     fn call(&mut self, call: &'a ast::ExprCall) -> bool {

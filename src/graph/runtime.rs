@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashSet;
 
 use super::resolve::ModuleKind;
-use super::syntax::{Opaque, Symbols};
+use super::syntax::{Names, Opaque, Symbols};
 use super::{Import, ModuleGraph, ModuleId, Origin, Rival, Target};
 use crate::environment::Environment;
 use crate::names::DistName;
@@ -49,6 +49,8 @@ impl ModuleGraph {
                     && !self.searches_in_vain(ModuleId(at as u32)))
             {
                 self.modules[at].symbols.opaque = Some(Opaque::ReplacesItself);
+            } else if self.calls_native(ModuleId(at as u32)) {
+                self.modules[at].symbols.opaque.get_or_insert(Opaque::NativeCall);
             }
         }
     }
@@ -80,6 +82,33 @@ impl ModuleGraph {
             Target::Missing { .. } | Target::RunTime => false,
         };
         module.symbols.passes_name && self.imports_of(id).iter().any(has_helper)
+    }
+
+    /// Whether a module calls native code for its effect: `torch._C._multiprocessing_init()` puts a function into
+    /// `torch.multiprocessing`, whence it is called.
+    fn calls_native(&self, id: ModuleId) -> bool {
+        let is_native = |id: ModuleId| self.module(id).kind == ModuleKind::Extension;
+        let imported = self.imports_of(id).iter().filter_map(|import| match import.target {
+            Target::Module(from) => Some((import, from)),
+            Target::Missing { .. } | Target::RunTime => None,
+        });
+        let owns = |owner: &str| {
+            let is_it = |id: ModuleId| {
+                let rest = self.module(id).name.as_str().strip_suffix(owner);
+                is_native(id) && rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+            };
+            self.find(owner).is_some_and(is_native)
+                || imported.clone().any(|(import, from)| is_it(from) || import.submodules.iter().copied().any(is_it))
+        };
+        self.module(id).symbols.effects.iter().any(|function| match function.rsplit_once('.') {
+            Some((object, _)) => {
+                let ends = object.match_indices('.').map(|(at, _)| at).chain([object.len()]);
+                ends.map(|end| &object[..end]).any(owns)
+            }
+            None => imported.clone().any(|(import, from)| {
+                is_native(from) && matches!(&import.names, Names::Listed(names) if names.contains(function))
+            }),
+        })
     }
 
     /// A package that makes way for a file of its own name, where no entry of the path has that file: it stays what its

@@ -94,6 +94,8 @@ pub struct Symbols {
     pub(super) open_submodules: bool,
     /// A call in module scope is handed `__name__`: where the callee changes `sys.modules`, the module itself may go.
     pub(super) passes_name: bool,
+    /// Functions, with dots, that module scope calls for nothing but their effect.
+    pub(super) effects: Vec<Box<str>>,
     /// It writes to `sys.modules` under names that it is given.
     pub(super) writes_modules: bool,
     /// It puts a finder of its own on `sys.meta_path`.
@@ -148,6 +150,8 @@ pub enum Opaque {
     GlobalsChanged,
     /// `sys.modules[__name__]` read or replaced.
     ReplacesItself,
+    /// A function of an extension module's is called for its effect, which may be names.
+    NativeCall,
     /// A star import of something whose names cannot be told.
     StarImport,
     /// Extension, built-in and frozen modules without source, bytecode without source.

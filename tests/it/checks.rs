@@ -43,6 +43,39 @@ fn an_import_that_no_requirement_backs() {
     assert_eq!(with_code(&audit("sauce"), "undeclared-dependency"), ["warning application:ham"]);
 }
 
+/// torch's native code puts a function into `torch.multiprocessing`, whence Python code imports it.
+#[test]
+fn native_code_that_is_called_for_its_effect_may_bind_any_name() {
+    let audit = |call: &str| {
+        let site = Site::new().with(
+            "eggs",
+            "1.0",
+            "",
+            &[
+                ("eggs/__init__.py", "from eggs import _C\n"),
+                ("eggs/_C.abi3.so", ""),
+                ("eggs/plain.py", ""),
+                ("eggs/pool/__init__.py", &format!("{call}\nfrom . import spawn\n")),
+                ("eggs/pool/spawn.py", "from . import _made\n"),
+            ],
+        );
+        with_code(&site.audit(&[("app.py", "import eggs.pool\n")]), "missing-name")
+    };
+    for call in [
+        "import eggs\neggs._C._init()",
+        "from eggs import _C\n_C._init()",
+        "from .. import _C\n_C.sub._init()",
+        "from eggs._C import _init\n_init()",
+        "import eggs._C\neggs._C._init(1)",
+    ] {
+        assert_eq!(audit(call), [""; 0], "{call}");
+    }
+    for call in ["import eggs.plain\neggs.plain.init()", "import eggs\nX = eggs._C.made()", "def f(): eggs._C._init()"]
+    {
+        assert_eq!(audit(call), ["error eggs.pool"], "{call}");
+    }
+}
+
 /// The namespace itself is nobody's: google-cloud-storage and its like.
 #[test]
 fn an_import_from_a_namespace_that_no_requirement_backs() {
@@ -52,6 +85,19 @@ fn an_import_from_a_namespace_that_no_requirement_backs() {
         .with("cloud-store", "1.0", "", &[("cloud/store.py", "")]);
     let report = site.audit(&[("app.py", "import eggs\n")]);
     assert_eq!(told(&report), ["warning undeclared-dependency eggs:cloud-store"]);
+}
+
+/// ray asks so for google-cloud-storage, and tells how it is installed.
+#[test]
+fn what_a_function_lacks_in_a_namespace_is_a_module() {
+    let tries =
+        "try:\n        from cloud import store\n    except ImportError:\n        raise ImportError('install store')\n";
+    let site = Site::new()
+        .with("eggs", "1.0", "Requires-Dist: cloud-core", &[("eggs.py", &format!("def f():\n    {tries}"))])
+        .with("cloud-core", "1.0", "", &[("cloud/core.py", "")]);
+    assert_eq!(with_code(&site.audit(&[("app.py", "import eggs, cloud.core\n")]), "missing-name"), [""; 0]);
+    let surely = site.audit(&[("app.py", "import eggs\nfrom cloud import core, store\n")]);
+    assert_eq!(with_code(&surely, "missing-name"), ["error cloud"]);
 }
 
 /// Which of the two it wants is `module-shadowed`'s to tell.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::place::listed;
 use super::super::{Context, Finding, Severity, Sink};
-use crate::graph::{Import, ImportKind, Lookup, ModuleId, Names, Origin, Target};
+use crate::graph::{Import, ImportKind, Lookup, ModuleId, ModuleKind, Names, Origin, Target};
 
 /// An import, and which of its names are not there.
 type Lacking<'a> = (&'a Import, Vec<&'a str>);
@@ -14,7 +14,10 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
     let mut by_module: BTreeMap<(Severity, ModuleId), Vec<Lacking<'_>>> = BTreeMap::new();
     for import in graph.imports() {
         let (Target::Module(target), Names::Listed(names)) = (import.target, &import.names) else { continue };
-        let Some(severity) = super::severity(context, import, Some(Severity::Warning)) else { continue };
+        // Nothing but a module can be lacking in a namespace: as `missing-module` has it.
+        let is_namespace = graph.module(target).kind == ModuleKind::Namespace;
+        let possible = (!is_namespace).then_some(Severity::Warning);
+        let Some(severity) = super::severity(context, import, possible) else { continue };
         if sink.is_explained(import) || (severity == Severity::Warning && is_own(context, import, target)) {
             continue;
         }
