@@ -7,7 +7,7 @@ use fs_err as fs;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::beside::Declared;
+use super::beside::{Command, Declared, source_folder};
 use super::{
     Allowance, Audit, Config, Crate, Entry, Error, Exclude, Licenses, Overrides, Patterns, Runner, Smoke, SmokeImport,
     Startup, raw,
@@ -89,13 +89,21 @@ pub(super) struct Resolver<'a> {
 
 impl Resolver<'_> {
     fn resolve(&self, raw: raw::Raw, script: Option<PathBuf>, overrides: &Overrides) -> Result<Config, Error> {
-        let entry = self.entry(&raw.runner, script, overrides)?;
-        let name = self.name(&raw.runner, &entry, overrides)?;
+        let declared = Declared::read(self.root);
         let mut path = self.folders(&raw.runner.path)?;
+        let (entry, command) = match self.entry(&raw.runner, script, overrides)? {
+            Some(entry) => (entry, None),
+            None => {
+                let Command { name, module, function } = self.command(&raw.runner, &declared)?;
+                path.extend(source_folder(self.root, &module).filter(|folder| !path.contains(folder)));
+                (Entry::Function { module, function }, Some(name))
+            }
+        };
+        let name = self.name(&raw.runner, &entry, command, overrides)?;
         for folder in &overrides.path {
             path.push(fs::canonicalize(folder).map_err(|source| Error::Target { path: folder.clone(), source })?);
         }
-        let mut audit = self.audit(raw.audit)?;
+        let mut audit = self.audit(raw.audit, declared)?;
         audit.allow.extend(overrides.allow.iter().cloned());
         Ok(Config {
             root: self.root.to_owned(),
@@ -120,16 +128,31 @@ impl Resolver<'_> {
         })
     }
 
-    fn entry(&self, runner: &raw::Runner, script: Option<PathBuf>, overrides: &Overrides) -> Result<Entry, Error> {
+    /// What `[project.scripts]` says, where nothing else does.
+    fn command(&self, runner: &raw::Runner, declared: &Declared) -> Result<Command, Error> {
+        let artifact = runner.name.as_ref().map(|name| name.get_ref().as_str());
+        declared.command(artifact).map_err(|commands| {
+            let shown = commands.iter().take(5).map(|Command { name, module, function }| {
+                format!("\n  entry = \"{module}:{function}\"  # `{name}` of `[project.scripts]`")
+            });
+            Error::NoEntry { root: self.root.to_owned(), commands: shown.collect() }
+        })
+    }
+
+    /// What the command line or the configuration names.
+    fn entry(
+        &self,
+        runner: &raw::Runner,
+        script: Option<PathBuf>,
+        overrides: &Overrides,
+    ) -> Result<Option<Entry>, Error> {
         if let Some(module) = &overrides.module {
-            return Ok(Entry::Module(module.clone()));
+            return Ok(Some(Entry::Module(module.clone())));
         }
         if let Some(script) = script {
-            return Ok(Entry::Script(script));
+            return Ok(Some(Entry::Script(script)));
         }
-        let Some(entry) = &runner.entry else {
-            return Err(Error::NoEntry { root: self.root.to_owned() });
-        };
+        let Some(entry) = &runner.entry else { return Ok(None) };
         let text = entry.get_ref();
         let module = |name: &str| {
             ModuleName::new(name).map_err(|error| {
@@ -143,19 +166,25 @@ impl Resolver<'_> {
             if !function.split('.').all(crate::names::is_identifier) {
                 return Err(self.file.invalid(entry.span(), format!("`{function}` is not a function's name")));
             }
-            return Ok(Entry::Function { module: module(name)?, function: function.to_owned() });
+            return Ok(Some(Entry::Function { module: module(name)?, function: function.to_owned() }));
         }
         let file = self.root.join(text);
         if file.is_file() {
-            return Ok(Entry::Script(self.inside(entry)?));
+            return Ok(Some(Entry::Script(self.inside(entry)?)));
         }
         if text.ends_with(".py") {
             return Err(self.file.invalid(entry.span(), format!("there is no file `{}`", file.display())));
         }
-        Ok(Entry::Module(module(text.trim_end_matches('/'))?))
+        Ok(Some(Entry::Module(module(text.trim_end_matches('/'))?)))
     }
 
-    fn name(&self, runner: &raw::Runner, entry: &Entry, overrides: &Overrides) -> Result<String, Error> {
+    fn name(
+        &self,
+        runner: &raw::Runner,
+        entry: &Entry,
+        command: Option<String>,
+        overrides: &Overrides,
+    ) -> Result<String, Error> {
         let check = |name: &str| is_name(name).then(|| name.to_owned());
         let rule = "a name is made of at most 100 letters, digits, `-`, `_`, `.` and `+`, and does not begin with `-` or `.`; \
                     `-o` or `[runner] name` gives one";
@@ -167,14 +196,15 @@ impl Resolver<'_> {
             return check(name.get_ref())
                 .ok_or_else(|| self.file.invalid(name.span(), format!("`{}`: {rule}", name.get_ref())));
         }
-        let name = match entry {
+        let of_entry = || match entry {
             Entry::Script(path) => path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
             Entry::Module(module) | Entry::Function { module, .. } => module.top_level().to_owned(),
         };
+        let name = command.unwrap_or_else(of_entry);
         check(&name).ok_or(Error::Name { name, rule })
     }
 
-    fn audit(&self, raw: raw::Audit) -> Result<Audit, Error> {
+    fn audit(&self, raw: raw::Audit, declared: Declared) -> Result<Audit, Error> {
         let mut allow = Vec::new();
         for allowance in raw.allow {
             if allowance.reason.get_ref().trim().is_empty() {
@@ -190,8 +220,9 @@ impl Resolver<'_> {
             Some(_) => Ok(version.into_inner()),
             None => Err(self.file.invalid(version.span(), "a version like `2.28` is wanted")),
         };
-        let Declared { dependencies, optional_dependencies } = Declared::read(self.root);
-        let optional = optional_dependencies.into_values().flatten().collect();
+        let Declared { name, dependencies, optional_dependencies, .. } = declared;
+        // Where the project itself is installed, its entry leads to its own distribution.
+        let optional = optional_dependencies.into_values().flatten().chain(name).collect();
         Ok(Audit { max_glibc: raw.max_glibc.map(version).transpose()?, allow, declared: dependencies, optional })
     }
 
@@ -402,10 +433,13 @@ mod tests {
 
     #[test]
     fn pyproject_and_scripts() {
-        let text = "[project]\ndependencies=['a']\n[project.optional-dependencies]\nx=['b>1']\ny=['c']\n\
+        let text = "[project]\nname='own'\ndependencies=['a']\n[project.optional-dependencies]\nx=['b>1']\ny=['c']\n\
                     [tool.packproof.runner]\nentry='m'\n[tool.packproof.environment]\npython='p'\n";
         let audit = load(&[("pyproject.toml", text)]).unwrap().audit;
-        assert_eq!((audit.declared, audit.optional), (vec!["a".to_owned()], vec!["b>1".to_owned(), "c".to_owned()]));
+        assert_eq!(
+            (audit.declared, audit.optional),
+            (vec!["a".to_owned()], ["b>1", "c", "own"].map(str::to_owned).to_vec())
+        );
 
         let text =
             "[project]\nname='x'\n[tool.packproof.runner]\nentry='m:f'\n[tool.packproof.environment]\npython='p'\n";
@@ -417,5 +451,40 @@ mod tests {
         assert_eq!((config.runner.name.as_str(), config.starts), ("app", Vec::new()));
         let error = Config::load(folder.path(), &overrides).unwrap_err();
         assert!(matches!(error, Error::NoEntry { .. }));
+    }
+
+    #[test]
+    fn the_command_that_a_project_installs_is_its_entry() {
+        let load = |files: &[(&str, &str)]| {
+            let folder = project(files);
+            let overrides = Overrides { python: Some(PathBuf::from("/python")), ..Overrides::default() };
+            let root = fs::canonicalize(folder.path()).unwrap();
+            let runner = Config::load(folder.path(), &overrides).map_err(|error| error.to_string())?.runner;
+            let Entry::Function { module, function } = runner.entry else { panic!("{:?}", runner.entry) };
+            let path: Vec<_> =
+                runner.path.iter().map(|folder| folder.strip_prefix(&root).unwrap().to_owned()).collect();
+            Ok::<_, String>((runner.name, format!("{module}:{function}"), path))
+        };
+        let one = "[project]\nname='shop-tools'\n[project.scripts]\nshop='shop.cli:app.run'\n";
+        let is = |name: &str, entry: &str, path: &[&str]| {
+            Ok((name.into(), entry.into(), path.iter().map(PathBuf::from).collect()))
+        };
+        assert_eq!(load(&[("pyproject.toml", one), ("shop/cli.py", "")]), is("shop", "shop.cli:app.run", &[]));
+        let in_source = [("pyproject.toml", one), ("src/shop/cli.py", "")];
+        assert_eq!(load(&in_source), is("shop", "shop.cli:app.run", &["src"]));
+
+        let several = format!("{one}admin='shop.admin:main [x]'\n[project.gui-scripts]\nshop-tools='shop.gui:main'\n");
+        assert_eq!(load(&[("pyproject.toml", &several)]), is("shop-tools", "shop.gui:main", &[]));
+        let admin = ("packproof.toml", "[runner]\nname='admin'\n");
+        assert_eq!(load(&[("pyproject.toml", &several), admin]), is("admin", "shop.admin:main", &[]));
+        let unclear = load(&[("pyproject.toml", &several.replace("'shop-tools'", "'other'"))]).unwrap_err();
+        assert!(
+            unclear.ends_with(
+                "packproof.toml\n  entry = \"shop.admin:main\"  # `admin` of `[project.scripts]`\n  \
+            entry = \"shop.cli:app.run\"  # `shop` of `[project.scripts]`\n  \
+            entry = \"shop.gui:main\"  # `shop-tools` of `[project.scripts]`"
+            ),
+            "{unclear}"
+        );
     }
 }

@@ -244,10 +244,10 @@ pub enum Error {
     Invalid { path: PathBuf, line: usize, text: String, message: String },
     #[error(
         "nothing says what `{}` runs: name the script (`packproof build main.py`), a package (`--module PKG`), or set \
-         `[runner] entry` in packproof.toml",
+         `[runner] entry` in packproof.toml{commands}",
         root.display()
     )]
-    NoEntry { root: PathBuf },
+    NoEntry { root: PathBuf, commands: String },
     #[error(
         "{looked}; name one with `--python VENV/bin/python`, or set `[environment] lock` or `python` \
          in packproof.toml"
