@@ -124,7 +124,7 @@ pub(super) fn check(image: &Image, environment: &Environment, arguments: &[OsStr
     let _rights = OwnRights::kept();
     let manifest = &image.artifact.manifest;
     let index = image.artifact.index()?;
-    let Some((root, _lease)) = tree::marked(&root::candidates(environment).fit, image) else {
+    let Some((root, _lease)) = tree::marked(root::candidates(environment).preferred(), image) else {
         let made = tree::find_or_make(image, environment, Found::AsMarked)?;
         say(format!("{}: was not there or not whole; unpacked\n", made.path.display()).as_bytes());
         return Ok(());

@@ -30,9 +30,16 @@ const LONGEST: usize = 2048;
 pub(super) struct Candidates {
     pub(super) fit: Vec<PathBuf>,
     pub(super) unfit: Vec<(PathBuf, String)>,
+    /// `PACKPROOF_CACHE` names the first of them.
+    is_asked: bool,
 }
 
 impl Candidates {
+    /// Where a tree that is there is taken: in the folder that was asked for, else in any.
+    pub(super) fn preferred(&self) -> &[PathBuf] {
+        if self.is_asked { &self.fit[..1] } else { &self.fit }
+    }
+
     fn add(&mut self, path: PathBuf) {
         if !self.fit.contains(&path) {
             self.fit.push(path);
@@ -53,6 +60,7 @@ pub(super) fn candidates(environment: &Environment) -> Candidates {
     let mut candidates = Candidates::default();
     if let Some(folder) = &environment.cache {
         candidates.add(folder.into());
+        candidates.is_asked = true;
     }
     if let Some(folder) = &environment.xdg_cache {
         candidates.add_below(folder.as_ref(), "packproof");

@@ -42,21 +42,28 @@ pub(super) struct Tree {
     pub(super) lease: Lease,
 }
 
-/// The tree, unpacked first where no candidate has it.
+/// The tree, unpacked first where no candidate has it. A folder that was asked for is used even where a later one has the tree:
+/// whoever names one may know that cleaners reach the others.
 pub(super) fn find_or_make(image: &Image, environment: &Environment, found: Found) -> Result<Tree, Error> {
     let manifest = &image.artifact.manifest;
     let _rights = OwnRights::kept();
-    let Candidates { fit, unfit } = root::candidates(environment);
+    let candidates = root::candidates(environment);
     let tree = |root: &Root, lease| Tree { path: root.path.join(manifest.tree_name()), lease };
     if found == Found::AsMarked
-        && let Some((root, lease)) = marked(&fit, image)
+        && let Some((root, lease)) = marked(candidates.preferred(), image)
     {
         return Ok(tree(&root, lease));
     }
     glibc::check(manifest)?;
-    let mut reasons = unfit;
+    let Candidates { fit, unfit: mut reasons, .. } = candidates;
     let mut last = None;
     for path in fit {
+        // The one that was asked for did not do.
+        if found == Found::AsMarked
+            && let Some((root, lease)) = marked(std::slice::from_ref(&path), image)
+        {
+            return Ok(tree(&root, lease));
+        }
         let fit = Root::open_or_make(&path).and_then(|root| root.probe(needed(manifest)).map(|()| root));
         match fit {
             Err(reason) => reasons.push((path, reason)),

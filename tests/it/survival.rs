@@ -1,7 +1,7 @@
 //! What an artifact lives through: crashes, cleaners, full disks, odd mounts, planted links, damage anywhere.
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
@@ -129,6 +129,22 @@ fn a_program_holds_the_tree_that_took_the_place_of_its_own() {
     assert!(said.contains("in use, left alone") && place.tree().is_dir(), "{said}");
     end(child);
     assert!(text(&place.special("clean", &[])).contains("removed"));
+}
+
+/// Who names a cache may do so because something cleans the others.
+#[test]
+fn the_cache_that_is_asked_for_is_used_whatever_lies_in_others() {
+    let place = Place::new();
+    let prefix = |command: &mut Command| {
+        command.env("PACKPROOF", "python").args(["-c", "import sys; print(sys.prefix)"]);
+        PathBuf::from(text(&finish(command)).trim_end())
+    };
+    let at_home = prefix(place.command(&[]).env_remove("PACKPROOF_CACHE"));
+    assert!(at_home.starts_with(place.at("home/.cache/packproof")));
+    assert!(prefix(&mut place.command(&[])).starts_with(place.cache()));
+    // No folder can be made there: what is at hand will do.
+    fs::write(place.at("file"), "").unwrap();
+    assert_eq!(prefix(place.command(&[]).env("PACKPROOF_CACHE", place.at("file/cache"))), at_home);
 }
 
 /// `PACKPROOF_CACHE` may be a folder where the user keeps other things.
