@@ -35,9 +35,9 @@ impl<'a> Ground<'a> {
         Ok(Self { plan, scratch, shared, hidden, counters: Default::default(), copy, digest })
     }
 
-    fn opening(&self, lane: usize, network: Join) -> Opening<'_> {
+    fn opening(&self, network: Join) -> Opening<'_> {
         let counters = self.counters.each_ref().map(Counter::clone);
-        Opening { tool: &self.plan.tool, scratch: self.scratch, shared: &self.shared, network, lane, counters }
+        Opening { tool: &self.plan.tool, scratch: self.scratch, shared: &self.shared, network, counters }
     }
 
     /// The isolation, and the digest of what was tried.
@@ -67,11 +67,11 @@ pub(super) struct Pair {
 }
 
 impl Pair {
-    /// Two lanes see the same folders, and nothing of each other's network, processes and `/tmp`.
-    pub(super) fn open(ground: &Ground<'_>, lane: usize) -> Result<Self, Error> {
+    /// Two of them see the same folders, and nothing of each other's network, processes and `/tmp`.
+    pub(super) fn open(ground: &Ground<'_>) -> Result<Self, Error> {
         let plan = ground.plan;
         let wanted = if plan.limits.network { Join::Machine } else { Join::Loopback };
-        let mut opening = ground.opening(lane, wanted);
+        let mut opening = ground.opening(wanted);
         let mut environment = plan.world.as_ref().map(|world| open_environment(plan, world, &opening)).transpose()?;
         if let Some(environment) = &environment {
             opening.network = environment.sandbox.joined();
@@ -93,6 +93,16 @@ impl Pair {
         Ok(Self { environment, artifact })
     }
 
+    /// Another one with nothing in `/tmp` and nothing that listens, where this one can be kept apart from it.
+    pub(super) fn anew(&self, ground: &Ground<'_>) -> Result<Option<Self>, Error> {
+        if !self.is_apart() {
+            return Ok(None);
+        }
+        let mut pair = Self::open(ground)?;
+        pair.artifact.interpreter.clone_from(&self.artifact.interpreter);
+        Ok(Some(pair))
+    }
+
     /// What was run so far leaves nothing running.
     pub(super) fn sweep(&mut self) -> Result<(), Error> {
         for side in self.environment.iter_mut().chain([&mut self.artifact]) {
@@ -108,16 +118,11 @@ impl Pair {
 }
 
 /// The environment's side by itself, in the network that it would have beside the artifact's.
-pub(super) fn environment_alone(
-    plan: &Plan,
-    scratch: &Path,
-    lane: usize,
-    counters: &[Counter; 2],
-) -> Result<Side, Error> {
+pub(super) fn environment_alone(plan: &Plan, scratch: &Path, counters: &[Counter; 2]) -> Result<Side, Error> {
     let world = plan.world.as_ref().ok_or(Error::NoEnvironment)?;
     let network = if plan.limits.network { Join::Machine } else { Join::Loopback };
     let counters = counters.each_ref().map(Counter::clone);
-    let opening = Opening { tool: &plan.tool, scratch, shared: &shared(scratch)?, network, lane, counters };
+    let opening = Opening { tool: &plan.tool, scratch, shared: &shared(scratch)?, network, counters };
     let mut side = open_environment(plan, world, &opening)?;
     side.may_write = side.sandbox.reason().is_some();
     Ok(side)

@@ -178,7 +178,7 @@ class Watch:
                 self.started.setdefault(program, self.who())
             elif event == "os.system":
                 self.started.setdefault("/bin/sh", self.who())
-            elif event == "socket.connect" and type(args[1]) is tuple:
+            elif event in ("socket.connect", "socket.sendto", "socket.sendmsg") and type(args[1]) is tuple:
                 host = str(args[1][0])
                 # A name that was asked for is noted, and may have another address each time.
                 if not (self.has_asked and is_address(host)):

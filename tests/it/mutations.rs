@@ -311,6 +311,18 @@ const MUTATIONS: &[Mutation] = &[
         (Kind::Network, "203.0.113.1", "there is no network"),
     ),
     mutation(
+        "a module sends a datagram into the network",
+        |mut it| {
+            it.append(
+                "shapes/late.py",
+                LATE,
+                "import socket\ntry:\n    \
+                 socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('203.0.113.2', 9))\nexcept OSError:\n    pass",
+            );
+        },
+        (Kind::Network, "203.0.113.2", "there is no network"),
+    ),
+    mutation(
         "a module writes beside itself",
         |mut it| it.append("shapes/late.py", LATE, "open(__file__ + '.cache', 'w').close()"),
         (Kind::Tree, "shapes/late.py.cache", "was written"),
