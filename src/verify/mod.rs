@@ -82,6 +82,12 @@ pub enum Error {
         path.display()
     )]
     NoRecord { path: PathBuf },
+    #[error(
+        "programs may not be run in `{}`, where the proof would lay down the artifact's files, nor in `/var/tmp` or beside packproof's \
+         cache (they are mounted `noexec`, or a policy forbids it); set TMPDIR to a folder where they may",
+        folder.display()
+    )]
+    NothingRuns { folder: PathBuf },
     #[error("there is no environment to compare with")]
     NoEnvironment,
     #[error(transparent)]

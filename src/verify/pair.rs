@@ -135,18 +135,18 @@ pub(super) fn shared(scratch: &Path) -> Result<PathBuf, Error> {
 }
 
 fn open_environment(plan: &Plan, world: &World, opening: &Opening<'_>) -> Result<Side, Error> {
-    let mut read_only = world.expose.clone();
-    read_only.extend([world.root.clone(), world.python.clone()]);
-    read_only.extend(plan.application.iter().map(|folder| folder.environment.clone()));
+    let mut borrowed = world.expose.clone();
+    borrowed.extend([world.root.clone(), world.python.clone()]);
+    borrowed.extend(plan.application.iter().map(|folder| folder.environment.clone()));
     // The folders of the system are there anyway, and nothing may stand in the way of the root itself.
-    read_only.retain(|path| path.exists() && path != Path::new("/") && !sandbox::is_system(path));
+    borrowed.retain(|path| path.exists() && path != Path::new("/") && !sandbox::is_system(path));
     let application = plan.application.iter().map(|folder| folder.environment.display().to_string()).collect();
     let bytecode = match &plan.kept {
         Some((folder, _)) => folder.join("pycache"),
         None => opening.scratch.join(Which::Environment.name()).join("pycache"),
     };
     fs::create_dir_all(&bytecode)?;
-    let view = View { read_only, writable: vec![bytecode.clone()], ..View::default() };
+    let view = View { borrowed, writable: vec![bytecode.clone()], ..View::default() };
     let mut side = Side::open(Which::Environment, opening, world.python.clone(), application, view)?;
     side.without.clone_from(&world.without);
     side.known.push(bytecode.clone());

@@ -93,7 +93,7 @@ impl Side {
         let own = opening.scratch.join(format!("{}.sandbox-{number}", which.name()));
         fs::create_dir_all(&own)?;
         view.writable.extend([folder.clone(), opening.shared.to_owned()]);
-        let known = view.read_only.clone();
+        let known = view.borrowed.clone();
         let sandbox = Sandbox::open(opening.tool, &own, &view, opening.network)?;
         let shared = opening.shared.to_owned();
         Ok(Self {

@@ -306,6 +306,28 @@ fn nothing_that_runs_meets_what_another_listens_to_or_leaves_in_the_systems_fold
 }
 
 #[test]
+fn what_writes_beside_its_code_does_so_in_both_worlds_and_leaves_no_trace() {
+    let fixture = Fixture::new();
+    let module = "import os\nwith open(os.path.join(os.path.dirname(__file__), 'used.log'), 'a') as log:\n    \
+                  log.write('x')\nclass Circle:\n    def area(self):\n        return 3\n";
+    on_both_sides(&fixture, module);
+    let mut plan = fixture.plan(fixture.pack(""));
+    plan.starts.clear();
+    let proof = prove(&plan, &Silent).unwrap();
+    if proof.isolation.partial.is_some() {
+        return crate::support::skipped("namespaces");
+    }
+    assert!(proof.is_proved() && proof.imports.fail_alike == 1, "{}", text(&proof));
+    let log = fixture.path(&format!("venv/lib/python{}/site-packages/shapes/used.log", fixture.version));
+    assert!(!log.exists());
+}
+
+#[test]
+fn an_ordinary_user_writes_beside_the_code_as_well() {
+    again_as_nobody("proof::what_writes_beside_its_code_does_so_in_both_worlds_and_leaves_no_trace");
+}
+
+#[test]
 fn an_import_that_hangs_is_ended() {
     let fixture = Fixture::new();
     write(&fixture.package("shapes/late.py"), "import time\ntime.sleep(3600)\n");
