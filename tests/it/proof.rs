@@ -323,6 +323,24 @@ fn what_writes_beside_its_code_does_so_in_both_worlds_and_leaves_no_trace() {
 }
 
 #[test]
+fn what_a_message_and_a_files_name_say_of_the_moment_is_no_difference() {
+    let fixture = Fixture::new();
+    let module = "import datetime, os, time\n\
+                  open(os.path.join(os.path.dirname(__file__), 'run-%d.log' % time.time_ns()), 'w').close()\n\
+                  raise RuntimeError('pid %d at %s, %f' % (os.getpid(), datetime.datetime.now(), time.time()))\n";
+    on_both_sides(&fixture, module);
+    let mut plan = imports_alone(&fixture, "");
+    plan.imports.retain(|it| it.module.starts_with("shapes"));
+    let proof = prove(&plan, &Silent).unwrap();
+    if proof.isolation.partial.is_some() {
+        return crate::support::skipped("namespaces");
+    }
+    assert!(proof.is_proved(), "{}", text(&proof));
+    assert!(!proof.imports.unstable.iter().any(|it| it.starts_with("import")), "{}", text(&proof));
+    assert_eq!(proof.imports.fail_alike, proof.imports.checked);
+}
+
+#[test]
 fn an_ordinary_user_writes_beside_the_code_as_well() {
     again_as_nobody("proof::what_writes_beside_its_code_does_so_in_both_worlds_and_leaves_no_trace");
 }
