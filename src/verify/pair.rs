@@ -2,7 +2,9 @@
 //! lanes for them to run in.
 
 use std::collections::BTreeSet;
+use std::fs::Permissions;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
@@ -169,6 +171,8 @@ fn copy_artifact(plan: &Plan, scratch: &Path) -> Result<(PathBuf, String), Error
     fs::create_dir_all(&folder)?;
     let copy = folder.join(plan.artifact.file_name().unwrap_or(plan.name.as_ref()));
     fs::copy(&plan.artifact, &copy).map_err(unreadable)?;
+    // What has been up and down again, as from a CI job to the next, has lost its permissions; it is bytes that are proved.
+    fs::set_permissions(&copy, Permissions::from_mode(0o755))?;
     let digest = sha256(&copy)?;
     Ok((copy, digest))
 }

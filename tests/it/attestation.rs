@@ -1,5 +1,6 @@
 //! What CI and other machines see of a proof: the statement, JUnit, Markdown, and the record inside the artifact.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use fs_err as fs;
@@ -67,6 +68,11 @@ fn a_proof_is_told_to_ci_and_travels_with_the_artifact() {
         ("not run here", "exit status 0")
     );
     assert_eq!(proof.probes[0].artifact, "starts, gets ready and stops");
+
+    // Nor need it have come with its permissions.
+    fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let alone = context.run(&["verify", copy.to_str().unwrap()]);
+    assert!(alone.starts_with("exit code: 0"), "{alone}");
 
     let (copy, file) = (copy.to_str().unwrap(), Proof::path_for(&copy));
     let file = file.to_str().unwrap();
