@@ -137,7 +137,7 @@ const OF_MATPLOTLIB: &[Break] = &[
     (
         "an entry point leads elsewhere",
         |mut it| {
-            it.replace("fonttools-4.68.0.dist-info/entry_points.txt", "[console_scripts]\nttx = fontTools.ttx:other\n")
+            it.replace("fonttools-4.68.0.dist-info/entry_points.txt", "[console_scripts]\nttx = fontTools.ttx:other\n");
         },
         (Kind::EntryPoints, "fonttools", "fontTools.ttx:other"),
     ),
