@@ -1,5 +1,6 @@
 //! `packproof verify`
 
+use std::error::Error as _;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -38,7 +39,10 @@ pub(crate) fn run(arguments: &cli::Verify, printer: Printer, progress: &dyn Prog
     match proof.write(&path) {
         Ok(()) => printer.data(&format!("{}\n", path.display())),
         // An artifact that is installed belongs to somebody else, as a rule; the verdict is the same.
-        Err(error) => printer.result(&format!("the proof was not written to `{}`: {error}\n", path.display())),
+        Err(error) => {
+            let why = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+            printer.result(&format!("the proof was not written to `{}`: {why}\n", path.display()));
+        }
     }
     tell(&proof, &arguments.proving)?;
     Ok(Outcome::good_if(proof.is_proved()))

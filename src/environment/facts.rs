@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Error, child};
 
 pub(super) const SCRIPT: &str = include_str!("facts.py");
+
+/// A moment, but on a machine that does nothing for minutes.
+const ANSWERING: Duration = Duration::from_mins(10);
 
 /// The answers of `facts.py`, taken in the environment's own interpreter after `site` has run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,10 +96,20 @@ impl Facts {
         }
     }
 
-    fn told(python: &Path, mut command: Command) -> Result<Self, Error> {
+    fn told(python: &Path, command: Command) -> Result<Self, Error> {
+        Self::told_within(python, command, ANSWERING)
+    }
+
+    fn told_within(python: &Path, mut command: Command, limit: Duration) -> Result<Self, Error> {
         let script = [child::CUT_OFF, SCRIPT].concat();
         command.args(["-S", "-c", &script]).current_dir("/").stdin(Stdio::null());
-        let output = command.output().map_err(|source| Error::NoInterpreter { path: python.to_owned(), source })?;
+        let output = child::output(command, limit)
+            .map_err(|source| Error::NoInterpreter { path: python.to_owned(), source })?
+            .ok_or_else(|| Error::FactsFailed {
+                path: python.to_owned(),
+                status: format!("no answer in {} s", limit.as_secs()),
+                stderr: "what it runs as it starts, e.g. a `.pth` file or `sitecustomize`, does not end".to_owned(),
+            })?;
         if !output.status.success() {
             return Err(Error::FactsFailed {
                 path: python.to_owned(),
@@ -145,4 +159,17 @@ impl Facts {
 fn user_base() -> Option<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     set("PYTHONUSERBASE").or_else(|| Some(set("HOME")?.join(".local")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interpreter_that_does_not_answer_is_no_interpreter() {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "sleep 600"]);
+        let error = Facts::told_within(Path::new("python"), command, Duration::from_secs(1)).unwrap_err().to_string();
+        assert!(error.contains("did not say what it is (no answer in 1 s)"), "{error}");
+    }
 }

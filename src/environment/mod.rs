@@ -58,7 +58,7 @@ impl Environment {
 pub enum Error {
     #[error("no Python interpreter at `{}`", path.display())]
     NoInterpreter { path: PathBuf, source: std::io::Error },
-    #[error("`{}` did not say what it is (exit status {status})\n{stderr}", path.display())]
+    #[error("`{}` did not say what it is ({status})\n{stderr}", path.display())]
     FactsFailed { path: PathBuf, status: String, stderr: String },
     #[error("`{}` printed something else than its facts", path.display())]
     FactsUnreadable { path: PathBuf, source: serde_json::Error },

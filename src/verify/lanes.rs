@@ -9,7 +9,7 @@ use super::plan::{Plan, StartProbe};
 use super::proof::{Difference, Kind};
 use super::scripts::{self, Ran, Script};
 use super::side::Side;
-use super::smoke::{self, Runs, Smoke};
+use super::smoke::{self, Run, Smoke};
 use super::start::{self, Probed};
 use super::{Error, left_out};
 use crate::progress::Progress;
@@ -116,12 +116,12 @@ pub(super) fn further(jobs: &[Job<'_>]) -> usize {
     if scripts > 1 { 2 } else { 1 }
 }
 
-/// `first` in this lane and `other`, with the number of its lane, in further ones.
+/// `first` in this lane and `other` in further ones.
 pub(super) fn run<A, T: Send>(
     queue: &Queue<'_>,
     further: usize,
     first: impl FnOnce() -> Result<(A, Vec<T>), Error>,
-    other: impl Fn(usize) -> Result<Vec<T>, Error> + Sync,
+    other: impl Fn() -> Result<Vec<T>, Error> + Sync,
 ) -> Result<(A, Vec<T>), Error> {
     let other = &other;
     std::thread::scope(|scope| {
@@ -130,7 +130,7 @@ pub(super) fn run<A, T: Send>(
                 if lane > 1 {
                     queue.wait_for_starts();
                 }
-                let found = if queue.is_empty() { Ok(Vec::new()) } else { other(lane) };
+                let found = if queue.is_empty() { Ok(Vec::new()) } else { other() };
                 found.inspect_err(|_| queue.give_up())
             })
         };
@@ -156,15 +156,19 @@ pub(super) enum Before {
     Script(String, Box<Ran>),
 }
 
-/// The environment's half of what is left in the queue, each with the number of its job.
+/// The environment's half of what is left in the queue, each with the number of its job; in a sandbox of its own that
+/// `open` gives, where `side` can be kept apart from it.
 pub(super) fn drain_environment(
     side: &mut Side,
+    open: impl Fn() -> Result<Side, Error>,
     queue: &Queue<'_>,
     plan: &Plan,
     progress: &dyn Progress,
 ) -> Result<Vec<(usize, Before)>, Error> {
     let mut found = Vec::new();
     while let Some(taken) = queue.next() {
+        let mut own = side.is_apart().then(&open).transpose()?;
+        let side = own.as_mut().unwrap_or(side);
         let before = match taken.job {
             Job::Start(probe) => {
                 let probed = start::run(side, None, probe, plan)?;
@@ -172,7 +176,8 @@ pub(super) fn drain_environment(
             }
             Job::AsItIs(probe) => {
                 let unpackaged = Some((probe, plan.application.as_slice()));
-                let did = side.is_apart().then(|| start::as_it_is(side, unpackaged, start::AS_IT_IS)).transpose()?;
+                let limit = start::AS_IT_IS.saturating_mul(plan.limits.multiplier);
+                let did = side.is_apart().then(|| start::as_it_is(side, unpackaged, limit)).transpose()?;
                 Before::AsItIs(did.map(|(did, ..)| did))
             }
             Job::Script(script) => {
@@ -209,8 +214,8 @@ pub(super) enum Done {
 /// As many as the artifact's interpreter is started with again: the first are the application's own.
 const AGAIN: usize = 50;
 
-/// The artifact's half of what is left in the queue; the environment's where it is not known, or where the artifact's
-/// shows something that it may be to blame for.
+/// The artifact's half of what is left in the queue, each in sandboxes of its own where there can be such; the
+/// environment's where it is not known, or where the artifact's shows something that it may be to blame for.
 pub(super) fn drain(
     pair: &mut Pair,
     queue: &Queue<'_>,
@@ -221,6 +226,8 @@ pub(super) fn drain(
 ) -> Result<Vec<(usize, Done)>, Error> {
     let mut found = Vec::new();
     while let Some(taken) = queue.next() {
+        let mut own = pair.anew(ground)?;
+        let pair = own.as_mut().unwrap_or(pair);
         let done = match taken.job {
             Job::Start(probe) => start(pair, known, probe, plan, ground)?,
             Job::AsItIs(probe) => as_it_is(pair, known, probe, plan)?,
@@ -243,12 +250,12 @@ pub(super) fn drain(
                 let (checks, _) = left_out::split(&plan.imports);
                 let ids: Vec<usize> = (0..checks.len().min(AGAIN)).collect();
                 // The numbers before are those of the imports.
-                let runs = Runs { first: 3, count: 1, is_brief: true };
+                let run = Run { number: 3, is_brief: true };
                 let few = &checks[..ids.len()];
                 let limit = plan.limits.import;
-                let smoke = smoke::run(&mut pair.artifact, few, limit, runs, &crate::progress::Silent)?;
+                let smoke = smoke::run(&mut pair.artifact, few, limit, run, &crate::progress::Silent)?;
                 pair.artifact.sweep()?;
-                Done::Again(ids, smoke.into_iter().next().unwrap_or_default())
+                Done::Again(ids, smoke)
             }
         };
         progress.advance(1);
@@ -296,8 +303,11 @@ fn as_it_is(pair: &mut Pair, known: &Unpackaged, probe: &StartProbe, plan: &Plan
     }
     let runs_on = before.as_deref() == Some(start::RUNS_ON);
     // One that refuses to be an interpreter unpacks itself while it is looked at.
-    let unpacks = pair.artifact.interpreter.is_some();
-    let limit = if runs_on { start::AS_IT_IS * if unpacks { 2 } else { 1 } } else { plan.limits.import };
+    let trees = 1 + u32::from(pair.artifact.interpreter.is_some());
+    // A record does not say how much longer the unpackaged one would have run.
+    let multiplier = if pair.environment.is_some() { plan.limits.multiplier } else { 1 };
+    let while_running = start::AS_IT_IS.saturating_mul(trees).saturating_mul(multiplier);
+    let limit = if runs_on { while_running } else { plan.limits.import };
     let after = start::as_it_is(&mut pair.artifact, None, limit)?;
     if before.as_ref() != Some(&after.0)
         && let Some(environment) = &mut pair.environment

@@ -64,6 +64,12 @@ pub(super) fn opened(path: &str) -> Cow<'_, str> {
     if is_shared { Cow::Owned(MASK.apply(path)) } else { Cow::Borrowed(path) }
 }
 
+/// Whether the two differ in what is random in names alone.
+pub(super) fn is_another_of(one: &str, other: &str) -> bool {
+    static MASK: LazyLock<Mask> = LazyLock::new(Mask::new);
+    MASK.apply(one) == MASK.apply(other)
+}
+
 /// Whether one could be the other with another random part in its name: Python's are of eight characters.
 pub(super) fn is_alike(one: &str, other: &str) -> bool {
     const RANDOM: usize = 8;
@@ -137,6 +143,7 @@ mod tests {
         assert_eq!(mask.apply("run/1b4e28ba-2fa1-11d2-883f-0016d3cca427"), "run/#");
         assert_eq!(opened("/tmp/tmpab3_x9qz/socket-12"), "/tmp/tmp…/socket-#");
         assert_eq!(opened("/etc/tmpfiles.d/12.conf"), "/etc/tmpfiles.d/12.conf");
+        assert!(is_another_of("run-1732684000.log", "run-1732684060.log") && !is_another_of("a-1.log", "b-1.log"));
         assert!(is_alike("<tmp>/app-ab_cdefg/x", "<tmp>/app-zzzzzzzz/x") && is_alike("<tmp>/x", "<tmp>/x"));
         assert!(!is_alike("<tmp>/x", "<tmp>/xy") && !is_alike("<tmp>/cached.bin.1", "<tmp>/another.bin"));
     }

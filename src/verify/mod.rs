@@ -47,8 +47,8 @@ pub use proof::{
     Difference, Escape, Imports, Isolation, Kind, LeftOut, Measured, Probe, Proof, Run, SCHEMA, Script, Start, Subject,
     Verdict,
 };
-use side::{Counter, Which};
-use smoke::Runs;
+use side::{Counter, Side, Which};
+use smoke::Smoke;
 use told::{First, Told};
 
 pub use record::{Record, prove_alone};
@@ -82,6 +82,12 @@ pub enum Error {
         path.display()
     )]
     NoRecord { path: PathBuf },
+    #[error(
+        "programs may not be run in `{}`, where the proof would lay down the artifact's files, nor in `/var/tmp` or beside packproof's \
+         cache (they are mounted `noexec`, or a policy forbids it); set TMPDIR to a folder where they may",
+        folder.display()
+    )]
+    NothingRuns { folder: PathBuf },
     #[error("there is no environment to compare with")]
     NoEnvironment,
     #[error(transparent)]
@@ -114,17 +120,15 @@ pub fn expect(plan: &Plan, progress: &dyn Progress) -> Result<Unpackaged, Error>
 /// Also whether that was in full isolation.
 fn expect_in(scratch: &Path, plan: &Plan, progress: &dyn Progress) -> Result<(Unpackaged, bool), Error> {
     let counters: [Counter; 2] = Default::default();
-    let mut side = pair::environment_alone(plan, scratch, 0, &counters)?;
     let (checks, _) = left_out::split(&plan.imports);
     let jobs = Job::all(plan);
     progress.start("importing and starting, unpackaged", 2 * checks.len() as u64 + jobs.len() as u64);
-    let runs = Runs { first: 0, count: 2, is_brief: false };
-    let runs = smoke::run(&mut side, &checks, plan.limits.import, runs, progress)?;
+    let (mut side, runs) = import_unpackaged(scratch, plan, &checks, &counters, progress)?;
     // What one run leaves is known for both: the next may leave it or not.
-    let inventories: Vec<_> = runs.iter().flat_map(|run| run.inventories.clone()).collect();
+    let inventories: Vec<_> = runs.iter().flat_map(|(run, _)| run.inventories.clone()).collect();
     let mut left = leftover::of(&side, &inventories);
-    left.extend(side.sweep()?.then(|| leftover::RUNNING.to_owned()));
-    let seen = runs.iter().map(|run| {
+    left.extend(runs.iter().any(|(_, runs_on)| *runs_on).then(|| leftover::RUNNING.to_owned()));
+    let seen = runs.iter().map(|(run, _)| {
         let mut seen = Observations::of(&checks, run, Which::Environment);
         seen.leftovers(left.iter().cloned());
         seen
@@ -134,15 +138,15 @@ fn expect_in(scratch: &Path, plan: &Plan, progress: &dyn Progress) -> Result<(Un
 
     let further = if side.is_apart() { lanes::further(&jobs) } else { 0 };
     let queue = Queue::new(jobs);
-    let other = |lane| {
-        let mut side = pair::environment_alone(plan, scratch, lane, &counters)?;
-        // Refused what the first lane has, so that one does it all.
+    let open = || pair::environment_alone(plan, scratch, &counters);
+    let other = || {
+        let mut side = open()?;
         if !side.is_apart() {
             return Ok(Vec::new());
         }
-        lanes::drain_environment(&mut side, &queue, plan, progress)
+        lanes::drain_environment(&mut side, open, &queue, plan, progress)
     };
-    let first = || Ok(((), lanes::drain_environment(&mut side, &queue, plan, progress)?));
+    let first = || Ok(((), lanes::drain_environment(&mut side, open, &queue, plan, progress)?));
     let ((), mut found) = lanes::run(&queue, further, first, other)?;
     progress.finish();
     // Of several that open a file the first is named, whichever lane was quicker.
@@ -167,6 +171,36 @@ fn expect_in(scratch: &Path, plan: &Plan, progress: &dyn Progress) -> Result<(Un
     Ok((unpackaged, side.is_apart()))
 }
 
+/// Twice, each time in a sandbox of its own, and at the same time where neither notices the other. Gives the first one's
+/// side, and of each run whether it left a process running.
+fn import_unpackaged(
+    scratch: &Path,
+    plan: &Plan,
+    checks: &[ImportCheck],
+    counters: &[Counter; 2],
+    progress: &dyn Progress,
+) -> Result<(Side, Vec<(Smoke, bool)>), Error> {
+    let open = || pair::environment_alone(plan, scratch, counters);
+    let run = |side: &mut Side, number| {
+        let run = smoke::Run { number, is_brief: false };
+        let smoke = smoke::run(side, checks, plan.limits.import, run, progress)?;
+        Ok::<_, Error>((smoke, side.sweep()?))
+    };
+    let mut side = open()?;
+    if !side.is_apart() {
+        let runs = vec![run(&mut side, 0)?, run(&mut side, 1)?];
+        return Ok((side, runs));
+    }
+    let mut other = open()?;
+    let (one, two) = std::thread::scope(|scope| {
+        let two = scope.spawn(|| run(&mut other, 1));
+        let one = run(&mut side, 0);
+        (one, two.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    let runs = vec![one?, two?];
+    Ok((side, runs))
+}
+
 /// Runs everything else; the artifact is copied first, and neither it nor anything of the user's is written to.
 pub fn prove_against(plan: &Plan, unpackaged: &Unpackaged, progress: &dyn Progress) -> Result<Proof, Error> {
     scratch::within(plan, |scratch| prove_in(scratch, plan, unpackaged, progress))
@@ -177,7 +211,7 @@ fn prove_in(scratch: &Path, plan: &Plan, unpackaged: &Unpackaged, progress: &dyn
         Run { started: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(), ..Run::default() };
     let mut clock = Clock::default();
     let ground = Ground::new(plan, scratch)?;
-    let mut pair = Pair::open(&ground, 0)?;
+    let mut pair = Pair::open(&ground)?;
     let manifest = Artifact::open(&plan.artifact).map(|artifact| artifact.manifest).ok();
     if let Some(manifest) = manifest.filter(|manifest| !manifest.interpreter) {
         pair.artifact.extract(&manifest)?;
@@ -190,8 +224,9 @@ fn prove_in(scratch: &Path, plan: &Plan, unpackaged: &Unpackaged, progress: &dyn
     let further = if pair.is_apart() { lanes::further(&jobs) } else { 0 };
     let queue = Queue::new(jobs);
     let interpreter = pair.artifact.interpreter.clone();
-    let other = |lane| {
-        let mut pair = Pair::open(&ground, lane)?;
+    let other = || {
+        let mut pair = Pair::open(&ground)?;
+        // Refused what the first lane has, so that one does it all.
         if !pair.is_apart() {
             return Ok(Vec::new());
         }
@@ -327,14 +362,10 @@ fn import_packed(
     number: usize,
     progress: &dyn Progress,
 ) -> Result<(Observations, Vec<Inventory>), Error> {
-    let runs = Runs { first: number, count: 1, is_brief: false };
-    let runs = smoke::run(&mut pair.artifact, checks, plan.limits.import, runs, progress)?;
-    let mut seen = Observations::default();
-    let mut inventories = Vec::new();
-    for run in runs {
-        seen = Observations::of(checks, &run, Which::Artifact);
-        inventories = run.inventories;
-    }
+    let run = smoke::Run { number, is_brief: false };
+    let smoke = smoke::run(&mut pair.artifact, checks, plan.limits.import, run, progress)?;
+    let mut seen = Observations::of(checks, &smoke, Which::Artifact);
+    let inventories = smoke.inventories;
     let runs_on = pair.artifact.sweep()?.then(|| leftover::RUNNING.to_owned());
     seen.leftovers(leftover::of(&pair.artifact, &inventories).into_iter().chain(runs_on));
     Ok((seen, inventories))

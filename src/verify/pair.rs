@@ -2,7 +2,9 @@
 //! lanes for them to run in.
 
 use std::collections::BTreeSet;
+use std::fs::Permissions;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
@@ -35,9 +37,9 @@ impl<'a> Ground<'a> {
         Ok(Self { plan, scratch, shared, hidden, counters: Default::default(), copy, digest })
     }
 
-    fn opening(&self, lane: usize, network: Join) -> Opening<'_> {
+    fn opening(&self, network: Join) -> Opening<'_> {
         let counters = self.counters.each_ref().map(Counter::clone);
-        Opening { tool: &self.plan.tool, scratch: self.scratch, shared: &self.shared, network, lane, counters }
+        Opening { tool: &self.plan.tool, scratch: self.scratch, shared: &self.shared, network, counters }
     }
 
     /// The isolation, and the digest of what was tried.
@@ -67,11 +69,11 @@ pub(super) struct Pair {
 }
 
 impl Pair {
-    /// Two lanes see the same folders, and nothing of each other's network, processes and `/tmp`.
-    pub(super) fn open(ground: &Ground<'_>, lane: usize) -> Result<Self, Error> {
+    /// Two of them see the same folders, and nothing of each other's network, processes and `/tmp`.
+    pub(super) fn open(ground: &Ground<'_>) -> Result<Self, Error> {
         let plan = ground.plan;
         let wanted = if plan.limits.network { Join::Machine } else { Join::Loopback };
-        let mut opening = ground.opening(lane, wanted);
+        let mut opening = ground.opening(wanted);
         let mut environment = plan.world.as_ref().map(|world| open_environment(plan, world, &opening)).transpose()?;
         if let Some(environment) = &environment {
             opening.network = environment.sandbox.joined();
@@ -93,6 +95,16 @@ impl Pair {
         Ok(Self { environment, artifact })
     }
 
+    /// Another one with nothing in `/tmp` and nothing that listens, where this one can be kept apart from it.
+    pub(super) fn anew(&self, ground: &Ground<'_>) -> Result<Option<Self>, Error> {
+        if !self.is_apart() {
+            return Ok(None);
+        }
+        let mut pair = Self::open(ground)?;
+        pair.artifact.interpreter.clone_from(&self.artifact.interpreter);
+        Ok(Some(pair))
+    }
+
     /// What was run so far leaves nothing running.
     pub(super) fn sweep(&mut self) -> Result<(), Error> {
         for side in self.environment.iter_mut().chain([&mut self.artifact]) {
@@ -108,16 +120,11 @@ impl Pair {
 }
 
 /// The environment's side by itself, in the network that it would have beside the artifact's.
-pub(super) fn environment_alone(
-    plan: &Plan,
-    scratch: &Path,
-    lane: usize,
-    counters: &[Counter; 2],
-) -> Result<Side, Error> {
+pub(super) fn environment_alone(plan: &Plan, scratch: &Path, counters: &[Counter; 2]) -> Result<Side, Error> {
     let world = plan.world.as_ref().ok_or(Error::NoEnvironment)?;
     let network = if plan.limits.network { Join::Machine } else { Join::Loopback };
     let counters = counters.each_ref().map(Counter::clone);
-    let opening = Opening { tool: &plan.tool, scratch, shared: &shared(scratch)?, network, lane, counters };
+    let opening = Opening { tool: &plan.tool, scratch, shared: &shared(scratch)?, network, counters };
     let mut side = open_environment(plan, world, &opening)?;
     side.may_write = side.sandbox.reason().is_some();
     Ok(side)
@@ -130,18 +137,18 @@ pub(super) fn shared(scratch: &Path) -> Result<PathBuf, Error> {
 }
 
 fn open_environment(plan: &Plan, world: &World, opening: &Opening<'_>) -> Result<Side, Error> {
-    let mut read_only = world.expose.clone();
-    read_only.extend([world.root.clone(), world.python.clone()]);
-    read_only.extend(plan.application.iter().map(|folder| folder.environment.clone()));
+    let mut borrowed = world.expose.clone();
+    borrowed.extend([world.root.clone(), world.python.clone()]);
+    borrowed.extend(plan.application.iter().map(|folder| folder.environment.clone()));
     // The folders of the system are there anyway, and nothing may stand in the way of the root itself.
-    read_only.retain(|path| path.exists() && path != Path::new("/") && !sandbox::is_system(path));
+    borrowed.retain(|path| path.exists() && path != Path::new("/") && !sandbox::is_system(path));
     let application = plan.application.iter().map(|folder| folder.environment.display().to_string()).collect();
     let bytecode = match &plan.kept {
         Some((folder, _)) => folder.join("pycache"),
         None => opening.scratch.join(Which::Environment.name()).join("pycache"),
     };
     fs::create_dir_all(&bytecode)?;
-    let view = View { read_only, writable: vec![bytecode.clone()], ..View::default() };
+    let view = View { borrowed, writable: vec![bytecode.clone()], ..View::default() };
     let mut side = Side::open(Which::Environment, opening, world.python.clone(), application, view)?;
     side.without.clone_from(&world.without);
     side.known.push(bytecode.clone());
@@ -164,6 +171,8 @@ fn copy_artifact(plan: &Plan, scratch: &Path) -> Result<(PathBuf, String), Error
     fs::create_dir_all(&folder)?;
     let copy = folder.join(plan.artifact.file_name().unwrap_or(plan.name.as_ref()));
     fs::copy(&plan.artifact, &copy).map_err(unreadable)?;
+    // What has been up and down again, as from a CI job to the next, has lost its permissions; it is bytes that are proved.
+    fs::set_permissions(&copy, Permissions::from_mode(0o755))?;
     let digest = sha256(&copy)?;
     Ok((copy, digest))
 }

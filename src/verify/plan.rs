@@ -30,7 +30,8 @@ pub struct Plan {
     pub starts: Vec<StartProbe>,
     /// Without `starts`: how the application is started unpackaged, to compare what it does when it is started as it is.
     pub as_it_is: Option<StartProbe>,
-    /// The application's own files: place in the artifact's tree → source. They must lie there as they are.
+    /// What no RECORD lists, the application's own files and the standard library's: place in the artifact's tree → source.
+    /// They must lie there as they are, native code but for what relocation changes in it.
     pub files: BTreeMap<String, PathBuf>,
     /// Distributions that the artifact must hold, by normalised name.
     pub distributions: Vec<String>,

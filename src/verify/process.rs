@@ -10,7 +10,7 @@ use serde_json::json;
 use super::outcome::{Inventory, Line, Lost, Outcome, Report};
 use super::plan::ImportCheck;
 use super::side::{Ending, Side, tail};
-use super::smoke::Group;
+use super::smoke::{Group, Run};
 use super::{Error, SMOKE};
 use crate::progress::Progress;
 
@@ -38,13 +38,8 @@ pub(super) struct Process {
 }
 
 impl Process {
-    pub(super) fn start(
-        side: &mut Side,
-        group: Group,
-        number: usize,
-        is_brief: bool,
-        checks: &[ImportCheck],
-    ) -> Result<Self, Error> {
+    pub(super) fn start(side: &mut Side, group: Group, run: Run, checks: &[ImportCheck]) -> Result<Self, Error> {
+        let Run { number, is_brief } = run;
         // What a later start leaves is not what imports have left.
         let cwd = side.fresh(if is_brief { "again-cwd" } else { "cwd" })?;
         let folder = side.fresh("smoke")?;

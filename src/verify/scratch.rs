@@ -12,6 +12,7 @@ use rustix::fs::{StatVfsMountFlags, statfs, statvfs};
 
 use super::Error;
 use super::plan::Plan;
+use crate::cache;
 use crate::cleanup::Scratch;
 use crate::format::Artifact;
 
@@ -30,12 +31,9 @@ const SPARE: u64 = 2 << 30;
 
 /// Gives `work` a new folder, and removes it.
 pub(super) fn within<T>(plan: &Plan, work: impl FnOnce(&Path) -> Result<T, Error>) -> Result<T, Error> {
-    let scratch = if let Some(scratch) = in_memory(plan) {
-        scratch
-    } else {
-        let folder = plan.scratch.clone().unwrap_or_else(std::env::temp_dir);
-        fs::create_dir_all(&folder)?;
-        Scratch::new_in(&folder.canonicalize()?, PREFIX)?
+    let scratch = match in_memory(plan) {
+        Some(scratch) => scratch,
+        None => on_disk(plan)?,
     };
     let held = fs::File::open(scratch.path())?;
     // A file system without locks has no folder of ours that anybody would sweep.
@@ -44,6 +42,25 @@ pub(super) fn within<T>(plan: &Plan, work: impl FnOnce(&Path) -> Result<T, Error
     remove_what_is_in(scratch.path());
     scratch.close()?;
     result
+}
+
+/// Among temporary files, and where programs may not be run there, beside the tool's cache.
+fn on_disk(plan: &Plan) -> Result<Scratch, Error> {
+    let folder = plan.scratch.clone().unwrap_or_else(std::env::temp_dir);
+    let beside_cache = cache::root().and_then(|root| root.parent().map(Path::to_owned));
+    let further = [PathBuf::from("/var/tmp")].into_iter().chain(beside_cache);
+    first_that_runs(&folder, further)?.ok_or(Error::NothingRuns { folder })
+}
+
+/// Where the first cannot be written to that is an error; of the others it is not.
+fn first_that_runs(folder: &Path, further: impl Iterator<Item = PathBuf>) -> Result<Option<Scratch>, Error> {
+    let make = |folder: &Path| {
+        fs::create_dir_all(folder)?;
+        Scratch::new_in(&folder.canonicalize()?, PREFIX)
+    };
+    let first = make(folder)?;
+    let mut all = std::iter::once(first).chain(further.filter_map(|folder| make(&folder).ok()));
+    Ok(all.find(|scratch| is_run(&scratch.path().join("tried"))))
 }
 
 /// Nothing where there is none, where there is too little, where the user has said where temporary files belong, or

@@ -14,7 +14,7 @@ use super::Error;
 use super::sandbox::{Exit, Job, Join, Sandbox, View};
 use crate::format::Manifest;
 
-/// Of the folders that have been made on one side, whichever lane made them.
+/// Of the folders and sandboxes that have been made on one side, whichever lane made them.
 pub(super) type Counter = Arc<AtomicU32>;
 
 /// For an artifact to lay its tree down.
@@ -75,8 +75,6 @@ pub(super) struct Opening<'a> {
     /// Seen by both sides, e.g. for a helper and the application to meet in.
     pub shared: &'a Path,
     pub network: Join,
-    /// Of the sandboxes of one side.
-    pub lane: usize,
     pub counters: [Counter; 2],
 }
 
@@ -90,12 +88,13 @@ impl Side {
     ) -> Result<Self, Error> {
         let folder = opening.scratch.join(which.name());
         fs::create_dir_all(&folder)?;
-        let own = opening.scratch.join(format!("{}.sandbox-{}", which.name(), opening.lane));
+        let count = Counter::clone(&opening.counters[which as usize]);
+        let number = count.fetch_add(1, Ordering::Relaxed) + 1;
+        let own = opening.scratch.join(format!("{}.sandbox-{number}", which.name()));
         fs::create_dir_all(&own)?;
         view.writable.extend([folder.clone(), opening.shared.to_owned()]);
-        let known = view.read_only.clone();
+        let known = view.borrowed.clone();
         let sandbox = Sandbox::open(opening.tool, &own, &view, opening.network)?;
-        let count = Counter::clone(&opening.counters[which as usize]);
         let shared = opening.shared.to_owned();
         Ok(Self {
             which,

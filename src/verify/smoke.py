@@ -179,7 +179,7 @@ class Watch:
                 self.started.setdefault(program, self.who())
             elif event == "os.system":
                 self.started.setdefault("/bin/sh", self.who())
-            elif event == "socket.connect" and type(args[1]) is tuple:
+            elif event in ("socket.connect", "socket.sendto", "socket.sendmsg") and type(args[1]) is tuple:
                 host = str(args[1][0])
                 # A name that was asked for is noted, and may have another address each time.
                 if not (self.has_asked and is_address(host)):
@@ -354,7 +354,8 @@ class Reporter:
         for folder, label in self.labels:
             if folder in text:
                 text = re.sub(re.escape(folder) + r"(?![\w.-])", label, text)
-        return re.sub(r"\b0x[0-9a-fA-F]{6,}\b", "0x…", text)
+        text = re.sub(r"\b0x[0-9a-fA-F]{6,}\b", "0x…", text)
+        return without_moment(text)
 
     def origin(self, module):
         """What was loaded: kind, whose, and which file, without the folder that the world keeps it in.
@@ -556,6 +557,23 @@ class Reporter:
         except BaseException as error:
             return {"<error>": self.normalise("%s: %s" % (type(error).__name__, error))}
         return {name: self.normalise(value) for name, value in seen.items()}
+
+
+def without_moment(text):
+    """What another run at another time says otherwise: this process's number where it is called that, the time of day
+    today, and seconds since 1970 that are about now."""
+    import re
+    import time
+    now = time.time()
+    text = re.sub(r"\b(pid|process)(\W{1,3})%d\b" % os.getpid(), r"\1\2<pid>", text, flags=re.IGNORECASE)
+    for moment in (now - 60, now):
+        for day in {time.strftime("%Y-%m-%d", since(moment)) for since in (time.gmtime, time.localtime)}:
+            text = re.sub(day + r"([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?)?", "<time>", text)
+
+    def is_now(match):
+        return "<time>" if abs(float(match[0]) - now) < 3600 else match[0]
+
+    return re.sub(r"\b\d{10}(\.\d+)?\b", is_now, text)
 
 
 def is_installed(file):

@@ -30,19 +30,17 @@ pub(super) struct Smoke {
     pub together: BTreeMap<usize, Lost>,
 }
 
-/// Runs of one side in the same sandbox, each with folders of its own.
+/// How a run is done.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Runs {
-    /// The number of the first.
-    pub first: usize,
-    pub count: usize,
+pub(super) struct Run {
+    /// Each number has folders of its own.
+    pub number: usize,
     /// Without what is the same in each process of a side.
     pub is_brief: bool,
 }
 
-/// Checks of one run that share a process.
+/// Checks that share a process.
 pub(super) struct Group {
-    run: usize,
     pub checks: Vec<usize>,
     why: Why,
 }
@@ -56,26 +54,20 @@ enum Why {
     Half(usize),
 }
 
-/// The same as often as asked, as far as possible at the same time. `limit` is for one import.
+/// `limit` is for one import.
 pub(super) fn run(
     side: &mut Side,
     checks: &[ImportCheck],
     limit: Duration,
-    runs: Runs,
+    run: Run,
     progress: &dyn Progress,
-) -> Result<Vec<Smoke>, Error> {
+) -> Result<Smoke, Error> {
     let all: Vec<usize> = (0..checks.len()).collect();
-    let group = |run| all.chunks(GROUP).map(move |ids| Group { run, checks: ids.to_vec(), why: Why::Results });
-    let waiting = (0..runs.count).flat_map(group).collect();
+    let waiting = all.chunks(GROUP).map(|ids| Group { checks: ids.to_vec(), why: Why::Results }).collect();
     let never = || Outcome::Lost(Lost { how: "it was never run".into(), output: String::new() });
-    let found = run_groups(side, checks, waiting, limit, runs, progress)?;
-    Ok(found
-        .into_iter()
-        .map(|(mut smoke, outcomes)| {
-            smoke.outcomes = outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(never)).collect();
-            smoke
-        })
-        .collect())
+    let (mut smoke, outcomes) = run_groups(side, checks, waiting, limit, run, progress)?;
+    smoke.outcomes = outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(never)).collect();
+    Ok(smoke)
 }
 
 /// Each of `wanted` in a process of its own, all with the folders of the run `number`.
@@ -87,11 +79,9 @@ pub(super) fn alone(
     number: usize,
     progress: &dyn Progress,
 ) -> Result<BTreeMap<usize, Outcome>, Error> {
-    let waiting = wanted.iter().map(|id| Group { run: 0, checks: vec![*id], why: Why::Results }).collect();
-    let runs = Runs { first: number, count: 1, is_brief: true };
-    let found = run_groups(side, checks, waiting, limit, runs, progress)?;
-    let outcomes = found.into_iter().flat_map(|(_, outcomes)| outcomes.into_iter().enumerate());
-    Ok(outcomes.filter_map(|(id, outcome)| Some((id, outcome?))).collect())
+    let waiting = wanted.iter().map(|id| Group { checks: vec![*id], why: Why::Results }).collect();
+    let (_, outcomes) = run_groups(side, checks, waiting, limit, Run { number, is_brief: true }, progress)?;
+    Ok(outcomes.into_iter().enumerate().filter_map(|(id, outcome)| Some((id, outcome?))).collect())
 }
 
 type Outcomes = Vec<Option<Outcome>>;
@@ -101,28 +91,24 @@ fn run_groups(
     checks: &[ImportCheck],
     mut waiting: VecDeque<Group>,
     limit: Duration,
-    runs: Runs,
+    run: Run,
     progress: &dyn Progress,
-) -> Result<Vec<(Smoke, Outcomes)>, Error> {
-    let mut found: Vec<(Smoke, Outcomes)> =
-        (0..runs.count).map(|_| (Smoke::default(), vec![None; checks.len()])).collect();
+) -> Result<(Smoke, Outcomes), Error> {
+    let (mut smoke, mut outcomes): (Smoke, Outcomes) = (Smoke::default(), vec![None; checks.len()]);
     let mut suspicions: Vec<Suspicion> = Vec::new();
     let mut active: Vec<Process> = Vec::new();
     loop {
         if waiting.is_empty() && active.is_empty() {
             // Without an import, or where none came back, the interpreter itself is still to be tried.
-            let is_bare = |smoke: &Smoke| smoke.inventories.is_empty() && smoke.unfinished.is_empty();
-            let bare = (0..runs.count).filter(|run| is_bare(&found[*run].0));
-            waiting.extend(bare.map(|run| Group { run, checks: Vec::new(), why: Why::Results }));
-            if waiting.is_empty() {
+            if !smoke.inventories.is_empty() || !smoke.unfinished.is_empty() {
                 break;
             }
+            waiting.push_back(Group { checks: Vec::new(), why: Why::Results });
         }
         while active.len() < AT_ONCE
             && let Some(group) = waiting.pop_front()
         {
-            let number = runs.first + group.run;
-            active.push(Process::start(side, group, number, runs.is_brief, checks)?);
+            active.push(Process::start(side, group, run, checks)?);
         }
         let mut at = 0;
         while at < active.len() {
@@ -132,20 +118,18 @@ fn run_groups(
                 continue;
             }
             let process = active.swap_remove(at);
-            let (smoke, outcomes) = &mut found[process.group.run];
-            waiting.extend(take(process, smoke, outcomes, &mut suspicions));
+            waiting.extend(take(process, &mut smoke, &mut outcomes, &mut suspicions));
         }
     }
-    Ok(found)
+    Ok((smoke, outcomes))
 }
 
 /// What a process that has ended showed, and what is to be run because of it.
 fn take(process: Process, smoke: &mut Smoke, outcomes: &mut Outcomes, suspicions: &mut Vec<Suspicion>) -> Vec<Group> {
-    let run = process.group.run;
     let lost = process.lost();
     let halves = |number: usize, next: Next, smoke: &mut Smoke, outcomes: &mut Outcomes, suspicion: &Suspicion| {
         match next {
-            Next::Try(checks) => return vec![Group { run, checks, why: Why::Half(number) }],
+            Next::Try(checks) => return vec![Group { checks, why: Why::Half(number) }],
             // What it does alone is what counts, whatever it reported among others.
             Next::Culprit(id, lost) => outcomes[id] = Some(Outcome::Lost(lost)),
             Next::Together => _ = smoke.together.insert(suspicion.at, suspicion.lost.clone()),
@@ -182,7 +166,7 @@ fn take(process: Process, smoke: &mut Smoke, outcomes: &mut Outcomes, suspicions
     if process.took_too_long && checks.len() > 1 {
         // Nobody is to blame; half as many take half as long.
         let size = checks.len().div_ceil(2);
-        return checks.chunks(size).map(|ids| Group { run, checks: ids.to_vec(), why: Why::Results }).collect();
+        return checks.chunks(size).map(|ids| Group { checks: ids.to_vec(), why: Why::Results }).collect();
     }
     if let Some(culprit) = process.begun.filter(|id| checks.len() > 1 && missing.contains(id)) {
         // What came before it is imported again: this process did not live to tell what it had loaded.
@@ -190,8 +174,8 @@ fn take(process: Process, smoke: &mut Smoke, outcomes: &mut Outcomes, suspicions
         told.push(culprit);
         suspicions.push(Suspicion::new(culprit, told, lost));
         return vec![
-            Group { run, checks: vec![culprit], why: Why::Alone(suspicions.len() - 1) },
-            Group { run, checks: others, why: Why::Results },
+            Group { checks: vec![culprit], why: Why::Alone(suspicions.len() - 1) },
+            Group { checks: others, why: Why::Results },
         ];
     }
     if missing.is_empty() {

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use walkdir::WalkDir;
 
 use super::expected::Expected;
+use super::leftover;
 use super::proof::{Difference, Kind};
 use crate::format::{Artifact, Digest};
 use crate::layout::normalise;
@@ -87,12 +88,15 @@ pub(super) fn path_files(tree: &Path) -> Vec<Difference> {
 const SURE: usize = 5;
 
 /// `<site>/shapes/cache.bin` stands for `lib/python3.11/site-packages/shapes/cache.bin`, and, for a file that the
-/// artifact has not, for what a program that was ended in the middle leaves of it: `cache.bin.new`.
+/// artifact has not, for what a program that was ended in the middle leaves of it, `cache.bin.new`, and for one with
+/// another number in its name, `cache-2.bin`.
 fn is_written_unpackaged(expected: &Expected, path: &str, is_new: bool) -> bool {
     expected.all_subjects(Kind::Tree).any(|written| {
         let below = written.strip_prefix('<').and_then(|rest| rest.split_once(">/")).map(|(_, below)| below);
         let names = below.and_then(|below| lies_like(below, path));
-        names.is_some_and(|(written, found)| written == found || is_new && is_part(written, found))
+        names.is_some_and(|(written, found)| {
+            written == found || is_new && (is_part(written, found) || leftover::is_another_of(written, found))
+        })
     })
 }
 

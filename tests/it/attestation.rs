@@ -1,5 +1,6 @@
 //! What CI and other machines see of a proof: the statement, JUnit, Markdown, and the record inside the artifact.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use fs_err as fs;
@@ -68,6 +69,11 @@ fn a_proof_is_told_to_ci_and_travels_with_the_artifact() {
     );
     assert_eq!(proof.probes[0].artifact, "starts, gets ready and stops");
 
+    // Nor need it have come with its permissions.
+    fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let alone = context.run(&["verify", copy.to_str().unwrap()]);
+    assert!(alone.starts_with("exit code: 0"), "{alone}");
+
     let (copy, file) = (copy.to_str().unwrap(), Proof::path_for(&copy));
     let file = file.to_str().unwrap();
     assert!(context.run(&["verify", "--proof", file, copy]).starts_with("exit code: 0"));
@@ -135,4 +141,37 @@ fn partial_isolation_can_be_refused() {
     let said = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(1), "{said}");
     assert!(said.contains("`isolation` is not what was asked for"), "{said}");
+}
+
+#[test]
+fn where_no_program_may_be_run_another_folder_is_taken_or_asked_for() {
+    let context = TestContext::new();
+    let folder = context.fixture("rescued");
+    assert!(context.run(&["build", "--quiet", folder.to_str().unwrap()]).starts_with("exit code: 0"));
+    let closed = context.at("closed");
+    fs::create_dir(&closed).unwrap();
+    let verify = |folders: &str, cache: &str| {
+        let inner = context.command(&[]);
+        let mount =
+            "for folder in $FOLDERS; do mount -t tmpfs -o noexec,mode=1777 tmpfs $folder || exit 77; done; exec \"$@\"";
+        let mut command = Command::new("unshare");
+        command.args(["-m", "sh", "-c", mount, "sh", env!("CARGO_BIN_EXE_packproof"), "verify"]);
+        command.arg(folder.join("dist/rescued")).env_clear();
+        command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.env("FOLDERS", folders).env("TMPDIR", &closed).env("PACKPROOF_TOOL_CACHE", cache);
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (closed, open) = (closed.display().to_string(), context.at("open/cache").display().to_string());
+    let (code, said) = verify(&closed, &open);
+    if code == Some(77) || said.contains("unshare") {
+        return crate::support::skipped("root, to mount a file system");
+    }
+    assert_eq!(code, Some(0), "{said}");
+    // `/var/tmp` as well, and then the cache's own folder too.
+    let both = format!("{closed} /var/tmp");
+    assert_eq!(verify(&both, &open).0, Some(0));
+    let (code, said) = verify(&both, &format!("{closed}/cache"));
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains(&format!("programs may not be run in `{closed}`")) && said.contains("set TMPDIR"), "{said}");
 }

@@ -3,6 +3,7 @@ mod artifact;
 mod attestation;
 mod audit;
 mod bare;
+mod broken;
 mod brought;
 mod checks;
 mod cli;

@@ -1,21 +1,19 @@
 //! The prover's own test: a good layout, broken in every way that we could think of. Each one must give a red proof
 //! that names the cause.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use packproof::verify::{Kind, Limits, Proof, Verdict};
 
+use crate::broken::{Cause, Target, Whole, missed};
 use crate::prover::text;
-use crate::shop::{LATE, MAIN, Shop, Target};
+use crate::shop::{LATE, MAIN, shop};
 use crate::support::is_isolated;
 
 struct Mutation {
     what: &'static str,
     breaks: fn(Target<'_>),
-    /// What must be among the differences, and a part of its subject and of what is said of the artifact.
-    cause: (Kind, &'static str, &'static str),
+    cause: Cause,
     /// It hangs, so that time limits are short.
     is_slow: bool,
     /// It takes the daemon to see it.
@@ -23,7 +21,7 @@ struct Mutation {
 }
 
 impl Mutation {
-    fn prove(&self, shop: &Shop, number: usize) -> Proof {
+    fn prove(&self, shop: &Whole, number: usize) -> Proof {
         shop.prove(number, self.breaks, |wanted| {
             if !self.starts {
                 // Half of the time, and nothing that the other tests do not do.
@@ -39,15 +37,15 @@ impl Mutation {
     }
 }
 
-const fn mutation(what: &'static str, breaks: fn(Target<'_>), cause: (Kind, &'static str, &'static str)) -> Mutation {
+const fn mutation(what: &'static str, breaks: fn(Target<'_>), cause: Cause) -> Mutation {
     Mutation { what, breaks, cause, is_slow: false, starts: matches!(cause.0, Kind::Start) }
 }
 
-const fn daemon(what: &'static str, breaks: fn(Target<'_>), cause: (Kind, &'static str, &'static str)) -> Mutation {
+const fn daemon(what: &'static str, breaks: fn(Target<'_>), cause: Cause) -> Mutation {
     Mutation { what, breaks, cause, is_slow: false, starts: true }
 }
 
-const fn slow(what: &'static str, breaks: fn(Target<'_>), cause: (Kind, &'static str, &'static str)) -> Mutation {
+const fn slow(what: &'static str, breaks: fn(Target<'_>), cause: Cause) -> Mutation {
     Mutation { is_slow: true, ..mutation(what, breaks, cause) }
 }
 
@@ -98,6 +96,16 @@ const MUTATIONS: &[Mutation] = &[
         "a module of the standard library is missing",
         |mut it| it.drop("/json/scanner.py"),
         (Kind::NoResult, "json", "cannot import name 'scanner'"),
+    ),
+    mutation(
+        "a module of the standard library that nothing imports is missing",
+        |mut it| it.drop("/wave.py"),
+        (Kind::File, "/wave.py", "is missing"),
+    ),
+    mutation(
+        "a module of the standard library that nothing imports is another one",
+        |mut it| it.change("/wave.py", "def open(", "def open_("),
+        (Kind::File, "/wave.py", ""),
     ),
     mutation(
         "a data file that is read at import is missing",
@@ -200,18 +208,19 @@ const MUTATIONS: &[Mutation] = &[
     ),
     mutation(
         "a module is a package",
-        |mut it| {
-            it.drop("shapes/late.py");
-            it.beside("shapes/table.py", "late/__init__.py", LATE);
-        },
+        |mut it| it.module_to_package("shapes/late.py"),
         (Kind::Origin, "shapes.late", "package `shapes/late/__init__.py`"),
     ),
     mutation(
         "a constant in a module is another one",
-        |mut it| it.replace("shapes/late.py", &LATE.replace('3', "4")),
+        |mut it| it.change("shapes/late.py", "3", "4"),
         (Kind::Code, "shapes.late", "digest"),
     ),
-    mutation("the bytecode is an older source's", |mut it| it.stale_bytecode(), (Kind::Code, "shapes.late", "digest")),
+    mutation(
+        "the bytecode is an older source's",
+        |mut it| it.stale_bytecode("shapes/late.py", "2", "3"),
+        (Kind::Code, "shapes.late", "digest"),
+    ),
     mutation(
         "only a comment is another one",
         |mut it| it.replace("shapes/late.py", &format!("{LATE}# x\n")),
@@ -264,7 +273,7 @@ const MUTATIONS: &[Mutation] = &[
     mutation(
         "the environment is on sys.path",
         |mut it| {
-            let text = format!("{}\n", it.root.join("venv/lib").display());
+            let text = format!("{}\n", it.venv.join("lib").display());
             it.path_file(&text);
         },
         (Kind::Escape, "venv/lib", "outside the artifact's tree"),
@@ -277,8 +286,7 @@ const MUTATIONS: &[Mutation] = &[
     mutation(
         "a file of the environment is opened",
         |mut it| {
-            let code =
-                format!("try:\n    open('{}')\nexcept OSError:\n    pass", it.root.join("venv/pyvenv.cfg").display());
+            let code = format!("try:\n    open('{}')\nexcept OSError:\n    pass", it.venv.join("pyvenv.cfg").display());
             it.append("shapes/late.py", LATE, &code);
         },
         (Kind::Opened, "pyvenv.cfg", "not the artifact's"),
@@ -288,7 +296,7 @@ const MUTATIONS: &[Mutation] = &[
         |mut it| {
             let code = format!(
                 "import subprocess\ntry:\n    subprocess.run(['{}', '-c', ''])\nexcept OSError:\n    pass",
-                it.root.join("venv/bin/python").display()
+                it.venv.join("bin/python").display()
             );
             it.append("shapes/late.py", LATE, &code);
         },
@@ -309,6 +317,18 @@ const MUTATIONS: &[Mutation] = &[
             );
         },
         (Kind::Network, "203.0.113.1", "there is no network"),
+    ),
+    mutation(
+        "a module sends a datagram into the network",
+        |mut it| {
+            it.append(
+                "shapes/late.py",
+                LATE,
+                "import socket\ntry:\n    \
+                 socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('203.0.113.2', 9))\nexcept OSError:\n    pass",
+            );
+        },
+        (Kind::Network, "203.0.113.2", "there is no network"),
     ),
     mutation(
         "a module writes beside itself",
@@ -431,43 +451,14 @@ const MUTATIONS: &[Mutation] = &[
 #[test]
 #[expect(clippy::print_stderr, reason = "the score is for whoever reads the log")]
 fn every_way_of_breaking_an_artifact_is_caught() {
-    let shop = Shop::new();
+    let shop = shop();
     let whole = mutation("nothing", |_| {}, (Kind::Start, "", "")).prove(&shop, MUTATIONS.len());
     if !is_isolated(&whole) {
         return;
     }
     assert_eq!(whole.verdict, Verdict::Proved, "{}", text(&whole));
 
-    let (next, missed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                while let Some((number, mutation)) =
-                    MUTATIONS.iter().enumerate().nth(next.fetch_add(1, Ordering::Relaxed))
-                {
-                    let proof = mutation.prove(&shop, number);
-                    if let Some(how) = missed_by(&proof, mutation) {
-                        missed.lock().unwrap().push(format!("{}: {how}\n{}", mutation.what, text(&proof)));
-                    }
-                }
-            });
-        }
-    });
-    let missed = missed.into_inner().unwrap();
+    let missed = missed(MUTATIONS, |it, number| it.prove(&shop, number), |it| (it.what, it.cause));
     eprintln!("the prover caught {} of {} mutations", MUTATIONS.len() - missed.len(), MUTATIONS.len());
     assert!(missed.is_empty(), "{}", missed.join("\n"));
-}
-
-fn missed_by(proof: &Proof, mutation: &Mutation) -> Option<String> {
-    if proof.verdict != Verdict::NotProved {
-        return Some("the proof is green".to_owned());
-    }
-    let (kind, subject, said) = mutation.cause;
-    let names_it = proof.differences.iter().any(|difference| {
-        let subjects = std::iter::once(&difference.subject).chain(&difference.also);
-        difference.kind == kind
-            && subjects.into_iter().any(|it| it.contains(subject))
-            && (difference.artifact.contains(said) || difference.output.iter().any(|output| output.contains(said)))
-    });
-    (!names_it).then(|| format!("the proof does not name the cause, {kind:?} `{subject}` {said}"))
 }

@@ -42,6 +42,23 @@ fn without_start_the_application_is_started_as_it_is() {
 }
 
 #[test]
+fn more_time_is_given_to_a_start_as_it_is_as_well() {
+    let fixture = Fixture::new();
+    for place in ["project/main.py", "tree/app/main.py"] {
+        write(&fixture.path(place), "import sys, time\ntime.sleep(10)\nsys.exit(2)\n");
+    }
+    let mut plan = imports_alone(&fixture, "");
+    plan.imports.truncate(1);
+    plan.as_it_is = Some(StartProbe::as_it_is(vec![fixture.path("project/main.py").display().to_string()]));
+    let proof = prove(&plan, &Silent).unwrap();
+    if proof.isolation.partial.is_some() {
+        return crate::support::skipped("namespaces");
+    }
+    assert!(plan.limits.multiplier > 2 && proof.is_proved(), "{}", text(&proof));
+    assert_eq!(proof.probes[0].environment, "ends with exit status 2", "{}", text(&proof));
+}
+
+#[test]
 fn imports_that_end_their_process_together_are_a_difference() {
     let fixture = Fixture::new();
     let late = "import os, sys\nclass Circle: pass\nsys.shapes_is_loaded = True\n";

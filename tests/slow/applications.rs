@@ -1,7 +1,7 @@
 //! Well-known applications and libraries with heavy native or dynamic parts: what works unpackaged must be proved. The
 //! dated result stands in `docs/applications.md`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
@@ -12,8 +12,8 @@ use packproof::verify::{Proof, Start};
 use crate::installed::{self, WHEELS};
 use crate::turn;
 
-struct Application {
-    name: &'static str,
+pub(crate) struct Application {
+    pub(crate) name: &'static str,
     main: &'static str,
     /// Beside `[runner]` and `[environment]`.
     configuration: &'static str,
@@ -40,7 +40,7 @@ if __name__ == "__main__":
     further: &[],
 };
 
-const DJANGO: Application = Application {
+pub(crate) const DJANGO: Application = Application {
     name: "Django and gunicorn",
     main: r#"
 import os, sys
@@ -136,7 +136,7 @@ if __name__ == "__main__":
     further: &[],
 };
 
-const MATPLOTLIB: Application = Application {
+pub(crate) const MATPLOTLIB: Application = Application {
     name: "matplotlib with Agg",
     main: r#"
 import io
@@ -262,6 +262,24 @@ if __name__ == "__main__":
     further: &[],
 };
 
+impl Application {
+    /// The project; gives its environment's interpreter.
+    pub(crate) fn write(&self, sweep: &str, project: &Path) -> PathBuf {
+        let python = find::interpreter(Some("3.11")).unwrap().executable;
+        // Every version, so that a new release of anything is no news here.
+        let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/slow/locks/applications/{sweep}.txt"));
+        let python = installed::environment(sweep, &python, &fs::read_to_string(lock).unwrap(), WHEELS).unwrap();
+        write(&project.join("main.py"), self.main);
+        for (name, text) in self.further {
+            write(&project.join(name), text);
+        }
+        let configuration = format!("[runner]\nname = \"app\"\nentry = \"main.py\"\n{}\n", self.configuration);
+        let environment = format!("[environment]\npython = '{}'\n", python.display());
+        write(&project.join("packproof.toml"), &(configuration + &environment));
+        python
+    }
+}
+
 #[expect(clippy::print_stderr, reason = "a sweep's result is read in its log")]
 fn prove(sweep: &str, application: &Application) {
     if !turn(sweep) {
@@ -269,18 +287,8 @@ fn prove(sweep: &str, application: &Application) {
     }
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().canonicalize().unwrap();
-    let python = find::interpreter(Some("3.11")).unwrap().executable;
-    // Every version, so that a new release of anything is no news here.
-    let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/slow/locks/applications/{sweep}.txt"));
-    let python = installed::environment(sweep, &python, &fs::read_to_string(lock).unwrap(), WHEELS).unwrap();
     let project = root.join("project");
-    write(&project.join("main.py"), application.main);
-    for (name, text) in application.further {
-        write(&project.join(name), text);
-    }
-    let configuration = format!("[runner]\nname = \"app\"\nentry = \"main.py\"\n{}\n", application.configuration);
-    let environment = format!("[environment]\npython = '{}'\n", python.display());
-    write(&project.join("packproof.toml"), &(configuration + &environment));
+    application.write(sweep, &project);
     let begun = Instant::now();
     let output = Command::new(env!("CARGO_BIN_EXE_packproof"))
         .arg("build")

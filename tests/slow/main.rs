@@ -7,6 +7,9 @@ mod applications;
 mod audits;
 #[path = "../it/bare.rs"]
 mod bare;
+#[path = "../it/broken.rs"]
+#[expect(dead_code, reason = "shared with the tests of every run, which use more of it")]
+mod broken;
 #[path = "../it/context.rs"]
 #[expect(dead_code, reason = "shared with the tests of every run, which use more of it")]
 mod context;
@@ -21,6 +24,7 @@ mod kills;
 mod libraries;
 #[path = "../it/relocatable.rs"]
 mod relocatable;
+mod strangers;
 #[path = "../it/support.rs"]
 #[expect(dead_code, reason = "shared with the tests of every run, which use more of it")]
 mod support;
@@ -45,10 +49,12 @@ const SWEEPS: &[&str] = &[
     "matplotlib",
     "without-4",
     "sqlalchemy",
+    "strangers-1",
     "boto3",
     "opentelemetry",
     "langchain",
     "audits",
+    "strangers-2",
     "scikit-learn",
 ];
 

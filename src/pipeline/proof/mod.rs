@@ -62,10 +62,13 @@ pub fn proof_plan(project: &Project, planned: &Planned, artifact: &Path, tool: &
     }
 }
 
-/// Those of the application's files that are packed as they are.
+/// What no RECORD speaks for: the application's files, the standard library's, and what lies beside distributions.
 fn files(planned: &Planned) -> BTreeMap<String, PathBuf> {
-    let own = planned.layout.entries.iter().filter(|(_, entry)| entry.origin == layout::Origin::Application);
-    let plain = own.filter_map(|(place, entry)| match &entry.source {
+    let is_unrecorded = |origin: &layout::Origin| {
+        matches!(origin, layout::Origin::Application | layout::Origin::Stdlib | layout::Origin::Unowned)
+    };
+    let unrecorded = planned.layout.entries.iter().filter(|(_, entry)| is_unrecorded(&entry.origin));
+    let files = unrecorded.filter_map(|(place, entry)| match &entry.source {
         Source::File(source) => Some((place.to_string(), source.clone())),
         Source::Patched { .. }
         | Source::Generated(_)
@@ -73,14 +76,7 @@ fn files(planned: &Planned) -> BTreeMap<String, PathBuf> {
         | Source::Link(_)
         | Source::EmptyFolder => None,
     });
-    plain.filter(|(_, source)| !is_native(source)).collect()
-}
-
-/// Native code may be stripped and relocated.
-fn is_native(file: &Path) -> bool {
-    let mut start = [0; 4];
-    fs_err::File::open(file).and_then(|mut file| std::io::Read::read_exact(&mut file, &mut start)).is_ok()
-        && start == *b"\x7fELF"
+    files.collect()
 }
 
 fn libraries(planned: &Planned) -> verify::Libraries {

@@ -5,6 +5,7 @@
 //! [`Sandbox::reason`] says why. Files of the user are never renamed or written.
 
 mod ask;
+mod layers;
 mod network;
 mod processes;
 mod protocol;

@@ -44,7 +44,9 @@ pub enum Join {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct View {
     pub writable: Vec<PathBuf>,
-    pub read_only: Vec<PathBuf>,
+    /// They stay as they are: what is written to them is thrown away in the end, or refused where the kernel has no
+    /// overlays to offer.
+    pub borrowed: Vec<PathBuf>,
     /// Covered where a folder of the system holds them; everything else is absent anyway.
     pub hidden: Vec<PathBuf>,
 }

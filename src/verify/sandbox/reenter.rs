@@ -233,8 +233,7 @@ fn start(job: &Job) -> io::Result<i32> {
         .stdout(append(&job.stdout)?)
         .stderr(append(&job.stderr)?)
         .process_group(0)
-        .spawn()
-        .map_err(|error| io::Error::new(error.kind(), format!("cannot run `{program}`: {error}")))?;
+        .spawn()?;
     Ok(child.id() as i32)
 }
 

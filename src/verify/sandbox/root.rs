@@ -12,7 +12,9 @@ use rustix::mount::{
     mount_remount, unmount,
 };
 
+use super::layers::Layers;
 use super::protocol::{SYSTEM, View};
+use crate::layout::normalise;
 
 /// Builds the root at `mount_point` and makes it this mount namespace's own. Gives what is not as strict as it
 /// could be.
@@ -28,7 +30,7 @@ pub(super) fn enter(mount_point: &Path, view: &View) -> io::Result<Vec<String>> 
     for system in SYSTEM {
         bring_system(mount_point, Path::new(system)).map_err(|error| context(system, &error))?;
     }
-    skeleton(mount_point)?;
+    skeleton(mount_point, Path::new("/"))?;
     devices(mount_point)?;
     // The numbers in another one would be those of other processes: nothing could be looked at, or ended.
     step("mount a fresh /proc", || {
@@ -39,13 +41,16 @@ pub(super) fn enter(mount_point: &Path, view: &View) -> io::Result<Vec<String>> 
         notes.push("/sys is empty".to_owned());
     }
 
-    // Parents first, so that a writable folder inside a read-only one lies over it.
-    let mut binds: Vec<(&PathBuf, bool)> = view.read_only.iter().map(|path| (path, false)).collect();
+    // Parents first, so that a writable folder inside a borrowed one lies over it.
+    let mut binds: Vec<(&PathBuf, bool)> = view.borrowed.iter().map(|path| (path, false)).collect();
     binds.extend(view.writable.iter().map(|path| (path, true)));
     binds.sort_by_key(|(path, _)| (path.components().count(), path.as_os_str().to_owned()));
+    let mut layers = Layers::new(mount_point)?;
     for (path, writable) in binds {
-        expose(mount_point, path, writable).map_err(|error| context(&path.display().to_string(), &error))?;
+        let layers = (!writable).then_some(&mut layers);
+        expose(mount_point, path, layers).map_err(|error| context(&path.display().to_string(), &error))?;
     }
+    layers.close()?;
     for path in &view.hidden {
         cover(mount_point, path).map_err(|error| context(&path.display().to_string(), &error))?;
     }
@@ -78,13 +83,25 @@ fn bring_system(root: &Path, folder: &Path) -> io::Result<()> {
     read_only(&target)
 }
 
-fn skeleton(root: &Path) -> io::Result<()> {
-    for folder in ["proc", "sys", "dev", "run", "home", "var/lib", "var/cache", "var/log"] {
+/// `machine` is its root.
+fn skeleton(root: &Path, machine: &Path) -> io::Result<()> {
+    for folder in ["proc", "sys", "dev", "run", "var/lib", "var/cache", "var/log"] {
         fs::create_dir_all(root.join(folder))?;
     }
-    for (folder, mode) in [("tmp", 0o1777), ("var/tmp", 0o1777), ("root", 0o700)] {
-        fs::create_dir_all(root.join(folder))?;
-        set_mode(&root.join(folder), mode)?;
+    for (folder, mode) in [("tmp", 0o1777), ("var/tmp", 0o1777), ("root", 0o700), ("home", 0o755)] {
+        let place = root.join(folder);
+        make_parent(&place)?;
+        // `/home` leads to `/var/home` on some systems, and paths through it are to lead there too.
+        let folder = match fs::read_link(machine.join(folder)) {
+            Ok(target) => {
+                symlink(&target, &place)?;
+                let parent = Path::new("/").join(folder);
+                within(root, &normalise(&parent.parent().unwrap_or(&parent).join(target)))
+            }
+            Err(_) => place,
+        };
+        fs::create_dir_all(&folder)?;
+        set_mode(&folder, mode)?;
     }
     symlink("/run", root.join("var/run"))
 }
@@ -111,9 +128,9 @@ fn devices(root: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Binds `path` at its own place. Links on the way are made anew, since a virtual environment's interpreter is
-/// often a chain of them.
-fn expose(root: &Path, path: &Path, writable: bool) -> io::Result<()> {
+/// Shows `path` at its own place, below one of `layers` where it is borrowed. Links on the way are made anew, since a
+/// virtual environment's interpreter is often a chain of them.
+fn expose(root: &Path, path: &Path, layers: Option<&mut Layers>) -> io::Result<()> {
     let mut at = PathBuf::from("/");
     let mut left: Vec<PathBuf> = parts(path);
     let mut links = 0;
@@ -150,8 +167,12 @@ fn expose(root: &Path, path: &Path, writable: bool) -> io::Result<()> {
         make_parent(&target)?;
         fs::write(&target, "")?;
     }
+    let Some(layers) = layers else { return Ok(mount_bind_recursive(&at, &target)?) };
+    if layers.lay_over(&at, &target)? {
+        return Ok(());
+    }
     mount_bind_recursive(&at, &target)?;
-    if writable { Ok(()) } else { read_only(&target) }
+    read_only(&target)
 }
 
 /// Last part first, as a stack.
@@ -199,7 +220,7 @@ fn is_gone(path: &Path, view: &View) -> bool {
     let shown = |path: &Path| {
         view.writable
             .iter()
-            .chain(&view.read_only)
+            .chain(&view.borrowed)
             .any(|shown| shown == path || shown.canonicalize().is_ok_and(|it| it == path))
     };
     if shown(path) {
@@ -247,4 +268,24 @@ fn make_parent(path: &Path) -> io::Result<()> {
 
 fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
     Ok(rustix::fs::chmodat(CWD, path, rustix::fs::Mode::from_raw_mode(mode), rustix::fs::AtFlags::empty())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_home_that_is_a_link_leads_to_the_same_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, machine) = (folder.path().join("root"), folder.path().join("machine"));
+        fs::create_dir_all(&machine).unwrap();
+        for (target, place) in [("var/home", "var/home"), ("../data/home", "data/home"), ("/data/home", "data/home")] {
+            let _ = fs::remove_file(machine.join("home"));
+            symlink(target, machine.join("home")).unwrap();
+            skeleton(&root, &machine).unwrap();
+            assert_eq!(fs::read_link(root.join("home")).unwrap(), Path::new(target));
+            assert!(root.join(place).is_dir() && root.join("root").is_dir());
+            fs::remove_dir_all(&root).unwrap();
+        }
+    }
 }
