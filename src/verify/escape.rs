@@ -19,12 +19,21 @@ pub(super) struct Bounds<'a> {
     pub scratch: &'a Path,
     /// Must not have been reached, whatever else holds.
     pub hidden: &'a BTreeSet<PathBuf>,
+    /// The isolation is full.
+    pub is_whole: bool,
     pub libraries: &'a Libraries,
 }
 
 impl Bounds<'_> {
     fn is_hidden(&self, path: &Path) -> bool {
         self.hidden.iter().any(|hidden| path.starts_with(hidden))
+    }
+
+    /// Whether it lies where a sandbox begins with nothing, so that the run itself has put it there: Mesa's cache of shaders is
+    /// mapped, and lies in the home that the user database names.
+    fn is_fresh(&self, path: &Path) -> bool {
+        let fresh = ["/home", "/root", "/tmp", "/var/tmp"];
+        self.is_whole && !self.is_hidden(path) && fresh.iter().any(|folder| path.starts_with(folder))
     }
 }
 
@@ -61,7 +70,12 @@ pub(super) fn check(inventories: &[Inventory], bounds: &Bounds<'_>, expected: &E
         for file in &inventory.mapped {
             let path = Path::new(file.strip_suffix(" (deleted)").unwrap_or(file));
             mapped_files.insert(file);
-            if own(path) || policy.is_system_data(file) || file.starts_with("/memfd:") || file.starts_with("/SYSV") {
+            if own(path)
+                || bounds.is_fresh(path)
+                || policy.is_system_data(file)
+                || file.starts_with("/memfd:")
+                || file.starts_with("/SYSV")
+            {
                 continue;
             }
             if bounds.libraries.packed.contains(file_name(file)) && !needed.is_needed(path, |by| is_left(by)) {
@@ -240,11 +254,27 @@ mod tests {
             ..Inventory::default()
         };
         let hidden = BTreeSet::from([PathBuf::from("/usr/lib/python3")]);
-        let bounds = Bounds { scratch: Path::new("/s"), hidden: &hidden, libraries: &Libraries::default() };
+        let bounds =
+            Bounds { scratch: Path::new("/s"), hidden: &hidden, is_whole: false, libraries: &Libraries::default() };
         let (escape, differences) = check(&[inventory], &bounds, &Expected::default());
         let subjects: Vec<&str> = differences.iter().map(|difference| difference.subject.as_str()).collect();
         assert_eq!(subjects, ["b", "/home/me/src", "/opt/py/lib/libpython3.11.so.1.0", "/usr/lib/python3/x.so"]);
         assert_eq!(escape.unlisted, ["/usr/lib/libz.so.1"]);
+    }
+
+    #[test]
+    fn where_a_sandbox_begins_with_nothing_nothing_is_anybody_elses() {
+        let mapped = ["/root/.cache/mesa/index", "/home/me/.venv/x.so", "/srv/x"].map(Into::into).into();
+        let inventory = Inventory { prefix: "/s/tree".into(), mapped, ..Inventory::default() };
+        let hidden = BTreeSet::from([PathBuf::from("/home/me/.venv")]);
+        let subjects = |is_whole| {
+            let bounds =
+                Bounds { scratch: Path::new("/s"), hidden: &hidden, is_whole, libraries: &Libraries::default() };
+            let (_, differences) = check(std::slice::from_ref(&inventory), &bounds, &Expected::default());
+            differences.into_iter().map(|difference| difference.subject).collect::<Vec<_>>()
+        };
+        assert_eq!(subjects(true), ["/home/me/.venv/x.so", "/srv/x"]);
+        assert_eq!(subjects(false), ["/root/.cache/mesa/index", "/home/me/.venv/x.so", "/srv/x"]);
     }
 
     #[test]
@@ -258,7 +288,8 @@ mod tests {
             ..Inventory::default()
         };
         let hidden = BTreeSet::from([PathBuf::from("/home/me/.venv")]);
-        let bounds = Bounds { scratch: Path::new("/s"), hidden: &hidden, libraries: &Libraries::default() };
+        let bounds =
+            Bounds { scratch: Path::new("/s"), hidden: &hidden, is_whole: false, libraries: &Libraries::default() };
         let (escape, differences) = check(&[inventory], &bounds, &Expected::default());
         let subjects: Vec<&str> = differences.iter().map(|difference| difference.subject.as_str()).collect();
         assert_eq!(subjects, ["/home/me/.venv/x", "/srv/data", "/home/me/.venv/bin/python", "example.org"]);
@@ -270,7 +301,8 @@ mod tests {
     fn an_environment_that_calls_itself_the_tree_is_no_tree() {
         let inventory = Inventory { prefix: "/home/me/.venv".into(), ..Inventory::default() };
         let hidden = BTreeSet::from([PathBuf::from("/home/me/.venv")]);
-        let bounds = Bounds { scratch: Path::new("/s"), hidden: &hidden, libraries: &Libraries::default() };
+        let bounds =
+            Bounds { scratch: Path::new("/s"), hidden: &hidden, is_whole: false, libraries: &Libraries::default() };
         let (_, differences) = check(&[inventory], &bounds, &Expected::default());
         assert_eq!(differences[0].subject, "sys.prefix");
     }

@@ -11,7 +11,7 @@ use super::observe::{Facts, Observations};
 use super::outcome::Inventory;
 use super::proof::Kind;
 use super::scripts::Ran;
-use super::start::Probed;
+use super::start::{Probed, Said};
 use crate::cache;
 
 /// Bytes of all that is kept.
@@ -24,6 +24,9 @@ pub struct Unpackaged {
     /// By name, as in a plan.
     pub(super) scripts: BTreeMap<String, Ran>,
     pub(super) starts: BTreeMap<String, Probed>,
+    /// What it printed as it is, where it ends well and prints the same twice. Not in the artifact: what another run would print
+    /// must not decide its bytes.
+    pub(super) said: Option<Said>,
 }
 
 impl Unpackaged {

@@ -10,7 +10,7 @@ use super::proof::{Difference, Kind};
 use super::scripts::{self, Ran, Script};
 use super::side::Side;
 use super::smoke::{self, Run, Smoke};
-use super::start::{self, Probed};
+use super::start::{self, Probed, Said};
 use super::{Error, left_out};
 use crate::progress::Progress;
 
@@ -151,8 +151,12 @@ pub(super) fn run<A, T: Send>(
 /// What a job of the environment's side gave.
 pub(super) enum Before {
     Start(String, Probed),
-    /// Nothing where it cannot be kept apart from everything of the user's.
-    AsItIs(Option<String>),
+    AsItIs {
+        did: String,
+        said: Option<Said>,
+    },
+    /// Nothing was started, as it could not be kept apart from everything of the user's.
+    Apart,
     Script(String, Box<Ran>),
 }
 
@@ -177,8 +181,20 @@ pub(super) fn drain_environment(
             Job::AsItIs(probe) => {
                 let unpackaged = Some((probe, plan.application.as_slice()));
                 let limit = start::AS_IT_IS.saturating_mul(plan.limits.multiplier);
-                let did = side.is_apart().then(|| start::as_it_is(side, unpackaged, limit)).transpose()?;
-                Before::AsItIs(did.map(|(did, ..)| did))
+                if side.is_apart() {
+                    let names = start::names(plan, probe);
+                    let start::Showed { did, said, .. } = start::as_it_is(side, unpackaged, &names, limit)?;
+                    let said = match said {
+                        Some(said) => {
+                            let again = start::as_it_is(&mut open()?, unpackaged, &names, limit)?;
+                            Some(said).filter(|said| again.said.as_ref() == Some(said))
+                        }
+                        None => None,
+                    };
+                    Before::AsItIs { did, said }
+                } else {
+                    Before::Apart
+                }
             }
             Job::Script(script) => {
                 let ran = scripts::run(side, script, plan.limits.script, progress)?;
@@ -201,7 +217,9 @@ pub(super) enum Done {
     /// What it did, packed; the output, and what was seen of it.
     AsItIs {
         before: Option<String>,
-        after: Option<(String, String, super::sandbox::Seen)>,
+        /// What the unpackaged one printed, twice.
+        said: Option<Said>,
+        after: Option<Box<start::Showed>>,
     },
     Script {
         name: String,
@@ -299,7 +317,7 @@ fn start(
 fn as_it_is(pair: &mut Pair, known: &Unpackaged, probe: &StartProbe, plan: &Plan) -> Result<Done, Error> {
     let mut before = known.expected.get(Kind::Start, AS_IT_IS).cloned();
     if !pair.is_apart() || before.is_none() {
-        return Ok(Done::AsItIs { before: None, after: None });
+        return Ok(Done::AsItIs { before: None, said: None, after: None });
     }
     let runs_on = before.as_deref() == Some(start::RUNS_ON);
     // One that refuses to be an interpreter unpacks itself while it is looked at.
@@ -308,30 +326,41 @@ fn as_it_is(pair: &mut Pair, known: &Unpackaged, probe: &StartProbe, plan: &Plan
     let multiplier = if pair.environment.is_some() { plan.limits.multiplier } else { 1 };
     let while_running = start::AS_IT_IS.saturating_mul(trees).saturating_mul(multiplier);
     let limit = if runs_on { while_running } else { plan.limits.import };
-    let after = start::as_it_is(&mut pair.artifact, None, limit)?;
-    if before.as_ref() != Some(&after.0)
+    let names = start::names(plan, probe);
+    let mut after = start::as_it_is(&mut pair.artifact, None, &names, limit)?;
+    let says_else = |after: &start::Showed| known.said.is_some() && after.said.is_some() && known.said != after.said;
+    if says_else(&after) {
+        after = start::as_it_is(&mut pair.artifact, None, &names, limit)?;
+    }
+    if before.as_ref() != Some(&after.did)
         && let Some(environment) = &mut pair.environment
     {
         // It may have been about to end.
         let unpackaged = Some((probe, plan.application.as_slice()));
-        before = Some(start::as_it_is(environment, unpackaged, plan.limits.import)?.0);
+        before = Some(start::as_it_is(environment, unpackaged, &names, plan.limits.import)?.did);
     }
-    Ok(Done::AsItIs { before, after: Some(after) })
+    Ok(Done::AsItIs { before, said: known.said.clone(), after: Some(Box::new(after)) })
 }
 
 /// What the start without `[start]` is called.
 pub(super) const AS_IT_IS: &str = "the application, started as it is";
 
-/// What two sides did that nobody told anything.
-pub(super) fn compare_as_it_is(before: &str, after: &(String, String, super::sandbox::Seen)) -> Option<Difference> {
-    let (did, output, _) = after;
-    (before != did).then(|| Difference {
+/// What two sides did that nobody told anything; and, where they did the same, what they said.
+pub(super) fn compare_as_it_is(before: &str, said: Option<&Said>, after: &start::Showed) -> Option<Difference> {
+    let (environment, artifact) = match (said, &after.said) {
+        _ if before != after.did => (before.to_owned(), after.did.clone()),
+        (Some(before), Some(after)) if before != after => {
+            (format!("prints {}", before.beyond(after)), format!("prints {}", after.beyond(before)))
+        }
+        _ => return None,
+    };
+    Some(Difference {
         kind: Kind::Start,
         subject: AS_IT_IS.to_owned(),
         because: vec!["there is no [start]".to_owned()],
         also: Vec::new(),
-        environment: before.to_owned(),
-        artifact: did.clone(),
-        output: Some(output.clone()).filter(|output| !output.is_empty()),
+        environment,
+        artifact,
+        output: Some(after.tail.clone()).filter(|output| !output.is_empty()),
     })
 }

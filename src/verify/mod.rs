@@ -155,8 +155,11 @@ fn expect_in(scratch: &Path, plan: &Plan, progress: &dyn Progress) -> Result<(Un
     for (_, before) in found {
         match before {
             Before::Start(name, probed) => _ = unpackaged.starts.insert(name, probed),
-            Before::AsItIs(Some(did)) => expected.add(Kind::Start, lanes::AS_IT_IS.to_owned(), did),
-            Before::AsItIs(None) => {}
+            Before::AsItIs { did, said } => {
+                expected.add(Kind::Start, lanes::AS_IT_IS.to_owned(), did);
+                unpackaged.said = said;
+            }
+            Before::Apart => {}
             Before::Script(key, ran) => {
                 if let Some(inventory) = &ran.inventory {
                     expected.add_watched(inventory);
@@ -245,7 +248,12 @@ fn prove_in(scratch: &Path, plan: &Plan, unpackaged: &Unpackaged, progress: &dyn
 
     let Imported { mut imports, inventories, observed, mut differences } = imported;
     imports.left_out.extend(left_out);
-    let bounds = escape::Bounds { scratch: &pair.artifact.folder, hidden: &ground.hidden, libraries: &plan.libraries };
+    let bounds = escape::Bounds {
+        scratch: &pair.artifact.folder,
+        hidden: &ground.hidden,
+        is_whole: pair.artifact.sandbox.reason().is_none(),
+        libraries: &plan.libraries,
+    };
     let mut told = Told::new(&bounds, &mut run);
     for (_, done) in done {
         told.take(done, &First { checks: &checks, observed: &observed, inventories: &inventories, expected });

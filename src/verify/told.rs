@@ -78,11 +78,11 @@ impl<'a> Told<'a> {
                 }
                 self.probes.push(probe);
             }
-            Done::AsItIs { before: Some(before), after: Some(after) } => {
-                let difference = compare_as_it_is(&before, &after);
+            Done::AsItIs { before: Some(before), said, after: Some(after) } => {
+                let difference = compare_as_it_is(&before, said.as_ref(), &after);
                 self.start = if difference.is_some() { Start::Failed } else { Start::AsItIs };
-                self.look(AS_IT_IS, &after.2, None);
-                self.probes.push(Probe { name: AS_IT_IS.to_owned(), environment: before, artifact: after.0 });
+                self.look(AS_IT_IS, &after.seen, None);
+                self.probes.push(Probe { name: AS_IT_IS.to_owned(), environment: before, artifact: after.did });
                 self.differences.extend(difference);
             }
             Done::AsItIs { .. } => {}

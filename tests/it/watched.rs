@@ -41,6 +41,35 @@ fn without_start_the_application_is_started_as_it_is() {
     assert_eq!(found.environment, "ends with exit status 1, for KeyError");
 }
 
+/// Flask answers with an error's page where its templates are not, and the application ends as well as ever.
+#[test]
+fn what_an_application_prints_as_it_is_is_compared() {
+    let fixture = Fixture::new();
+    let at = |unpackaged: &str, packed: &str| {
+        write(&fixture.path("project/main.py"), unpackaged);
+        write(&fixture.path("tree/app/main.py"), packed);
+        let mut plan = imports_alone(&fixture, "");
+        plan.imports.truncate(1);
+        plan.as_it_is = Some(StartProbe::as_it_is(vec![fixture.path("project/main.py").display().to_string()]));
+        prove(&plan, &Silent).unwrap()
+    };
+    // What differs in each run or each world: time, place, name, order.
+    let varied = "import os, random, sys, time\nprint(time.time(), os.path.dirname(__file__), sys.executable, os.getcwd())\n\
+                  print('usage:', os.path.basename(sys.argv[0]))\nprint(*random.sample(['a', 'b', 'c'], 3))\n";
+    let proof = at(varied, varied);
+    if proof.isolation.partial.is_some() {
+        return crate::support::skipped("namespaces");
+    }
+    assert!(proof.is_proved(), "{}", text(&proof));
+    let random = "import random\nprint(random.choice('abcdefghijklmnopqrstuvwxyz') * 9)\n";
+    assert!(at(&random.repeat(9), "print('never')\n").is_proved());
+
+    let proof = at("print('<h1>hi</h1>')\n", "print('<h1>internal error</h1>')\n");
+    let found = difference(&proof, Kind::Start, "the application, started as it is");
+    let both = (found.environment.as_str(), found.artifact.as_str());
+    assert_eq!(both, ("prints <h#>hi</h#>", "prints <h#>internal error</h#>"));
+}
+
 #[test]
 fn more_time_is_given_to_a_start_as_it_is_as_well() {
     let fixture = Fixture::new();

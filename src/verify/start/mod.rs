@@ -4,6 +4,7 @@ mod application;
 mod as_it_is;
 mod filled;
 mod helper;
+mod said;
 mod sign;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,9 +12,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use application::application;
-pub(super) use as_it_is::{AS_IT_IS, RUNS_ON, as_it_is};
+pub(super) use as_it_is::{AS_IT_IS, RUNS_ON, Showed, as_it_is, names};
 use filled::Filled;
 use helper::Helper;
+pub(super) use said::Said;
 use serde::{Deserialize, Serialize};
 
 use super::plan::{ApplicationFolder, Limits, Plan, StartProbe};
