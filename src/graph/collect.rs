@@ -109,7 +109,7 @@ impl<'a> Collector<'a> {
         let mut elsewhere: Vec<Box<str>> = self.elsewhere.iter().map(|name| Box::from(*name)).collect();
         elsewhere.sort_unstable();
         self.out.symbols.elsewhere = elsewhere.into();
-        self.out.data.sort_by_key(|site| (site.line, !site.certain));
+        self.out.data.sort_by_key(|site| (site.line, site.usage));
         self.out.data.dedup_by(|later, earlier| later.line == earlier.line && later.path == earlier.path);
         self.out.symbols.bound = bound;
         self.out.symbols.registers = registers;

@@ -42,8 +42,18 @@ pub(super) struct RelativePath {
 pub(super) struct DataSite {
     pub line: u32,
     pub path: RelativePath,
+    pub usage: Usage,
+}
+
+/// What a module does with a path that it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Usage {
     /// It is opened for reading whenever the module is imported, and nothing catches a failure.
-    pub certain: bool,
+    Opened,
+    /// A web framework takes from the folder what it is asked for, where there is one.
+    Served,
+    /// Nobody knows.
+    Named,
 }
 
 /// Local names that stand for such paths.
@@ -168,6 +178,32 @@ pub(super) fn opened(call: &ast::ExprCall, folders: &Folders<'_>) -> Option<Rela
         },
         _ => None,
     }
+}
+
+/// Folders of templates and static files: Flask has them beside the module that it is given the name of, unless told otherwise; a
+/// blueprint where it is told so.
+pub(super) fn served(call: &ast::ExprCall) -> Vec<RelativePath> {
+    let function = match &*call.func {
+        Expr::Name(name) => name.id.as_str(),
+        Expr::Attribute(attribute) => attribute.attr.as_str(),
+        _ => return Vec::new(),
+    };
+    let (owner, defaults) = match function {
+        "Flask" | "Quart" | "APIFlask" => (0, [Some("static"), Some("templates")]),
+        "Blueprint" | "APIBlueprint" => (1, [None, None]),
+        _ => return Vec::new(),
+    };
+    let arguments = &call.arguments;
+    let is_own = |owner: &Expr| owner.as_name_expr().is_some_and(|name| name.id.as_str() == "__name__");
+    if !arguments.find_argument_value("import_name", owner).is_some_and(is_own) {
+        return Vec::new();
+    }
+    let folders = ["static_folder", "template_folder"].into_iter().zip(defaults);
+    let named = folders.filter_map(|(keyword, default)| match arguments.find_keyword(keyword) {
+        Some(given) => literal(&given.value),
+        None => default,
+    });
+    named.filter_map(|name| RelativePath::of(Base::File).parent().join(name)).collect()
 }
 
 fn literal(expr: &Expr) -> Option<&str> {

@@ -71,9 +71,9 @@ impl Builder<'_> {
 
     pub(super) fn data_paths(&mut self) -> Vec<DataFile> {
         let sites = std::mem::take(&mut self.data);
-        let of = |(module, DataSite { line, path, certain })| {
+        let of = |(module, DataSite { line, path, usage })| {
             let path = self.data_path(module, &path)?;
-            Some(DataFile { module, line, path, found: false, certain })
+            Some(DataFile { module, line, path, found: false, usage })
         };
         sites.into_iter().filter_map(of).collect()
     }

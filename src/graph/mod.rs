@@ -43,6 +43,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 pub use ask::Questions;
 pub use build::build;
+pub use data::Usage;
 pub use links::{Link, LinkImport, Links};
 pub use names::Lookup;
 pub use owner::Origin;
@@ -171,8 +172,7 @@ pub struct DataFile {
     pub line: u32,
     pub path: PathBuf,
     pub found: bool,
-    /// It is opened whenever the module is imported, and nothing catches a failure.
-    pub certain: bool,
+    pub usage: Usage,
 }
 
 /// A file of the user's own that the graph reaches.

@@ -6,7 +6,7 @@ use ruff_python_ast::{self as ast, CmpOp, Expr, InterpolatedStringElement, Stmt}
 use ruff_text_size::Ranged;
 
 use super::collect::{Collector, Scope, is_name};
-use super::data::{self, Base, DataSite};
+use super::data::{self, Base, DataSite, Usage};
 use super::sites::{self, Dynamic, Site};
 use super::syntax::{Asked, ImportKind, Names, Opaque};
 
@@ -284,6 +284,9 @@ impl<'a> Collector<'a> {
 
     /// A path beside the code, or what a call opens there; true where nothing else lies below.
     fn data(&mut self, expr: &'a Expr) -> bool {
+        for path in expr.as_call_expr().map(data::served).unwrap_or_default() {
+            self.out.data.push(DataSite { line: self.lines.at(expr.start()), path, usage: Usage::Served });
+        }
         let opened = expr.as_call_expr().and_then(|call| data::opened(call, &self.folders));
         let is_opened = opened.is_some();
         let named = || matches!(expr, Expr::Call(_) | Expr::BinOp(_)).then(|| data::path_of(expr, &self.folders))?;
@@ -303,8 +306,9 @@ impl<'a> Collector<'a> {
             self.import(expr, ImportKind::Dynamic, package.clone(), Names::Module);
         }
         let line = self.lines.at(expr.start());
-        let certain = is_opened && path.is_sure && self.in_module() && self.is_certain();
-        self.out.data.push(DataSite { line, path, certain });
+        let is_certain = is_opened && path.is_sure && self.in_module() && self.is_certain();
+        let usage = if is_certain { Usage::Opened } else { Usage::Named };
+        self.out.data.push(DataSite { line, path, usage });
         !is_opened
     }
 

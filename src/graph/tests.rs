@@ -118,7 +118,17 @@ open(PLACE)
             Base::File => "file".to_owned(),
             Base::Package(package) => format!("{package:?}"),
         };
-        format!("{} {base} -{} {}{}", site.line, path.up, path.parts.join("/"), if site.certain { " !" } else { "" })
+        format!(
+            "{} {base} -{} {}{}",
+            site.line,
+            path.up,
+            path.parts.join("/"),
+            match site.usage {
+                super::data::Usage::Opened => " !",
+                super::data::Usage::Served => " ?",
+                super::data::Usage::Named => "",
+            }
+        )
     };
     let found: Vec<String> = read(text).data.iter().map(shown).collect();
     insta::assert_snapshot!(found.join("\n"), @r#"
@@ -137,6 +147,17 @@ open(PLACE)
     24 file -1 n
     25 file -1 n
     "#);
+    let text = "\
+app = Flask(__name__)
+app = flask.Flask(import_name=__name__, static_folder=None, template_folder='html/pages')
+app = Flask('shop')
+app = Flask(__name__, template_folder=where, static_folder='/srv/static')
+one = Blueprint('one', __name__)
+two = Blueprint('two', __name__, template_folder='views')
+";
+    let found: Vec<String> = read(text).data.iter().map(shown).collect();
+    let wanted = ["1 file -1 static ?", "1 file -1 templates ?", "2 file -1 html/pages ?", "6 file -1 views ?"];
+    assert_eq!(found, wanted);
     let deep = format!("x = __file__{}\n", " + '/a'".repeat(20_000));
     assert!(read(&deep).data.len() < 40);
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::super::{Context, Evidence, FAR, Finding, Severity, Sink};
-use crate::graph::{DataFile, Origin, Reach};
+use crate::graph::{DataFile, Origin, Reach, Usage};
 use crate::layout::Source;
 
 pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
@@ -13,7 +13,8 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
         let module = graph.module(data.module);
         // Opened whenever the application runs: nothing less is certain enough, and it may still be written first. A module inside a zip file has its data there.
         let on_disk = module.file.as_deref().is_some_and(Path::is_file);
-        let surely = data.certain && graph.reach(data.module) == Reach::Sure && module.origin != Origin::Stdlib;
+        let surely =
+            data.usage == Usage::Opened && graph.reach(data.module) == Reach::Sure && module.origin != Origin::Stdlib;
         if !data.found && surely && on_disk {
             let message = format!("`{}` opens `{}`, which is not there", module.name, context.places.file(&data.path));
             push(context, sink, data, Severity::Warning, message, None);
@@ -66,7 +67,7 @@ fn left_behind(context: &Context<'_>, sink: &mut Sink) {
             continue;
         }
         // It may be written, or be looked for in vain.
-        let severity = if data.certain { Severity::Warning } else { Severity::Info };
+        let severity = if data.usage == Usage::Named { Severity::Info } else { Severity::Warning };
         let shown = context.places.file(&data.path);
         let message = format!("`{}` names `{shown}`, which is not packed", module.name);
         let pattern = if data.path.is_dir() { format!("{shown}/**") } else { shown };
@@ -82,7 +83,11 @@ fn push(
     message: String,
     cure: Option<String>,
 ) {
-    let what = if data.certain { "opens it whenever it is imported" } else { "names it" };
+    let what = match data.usage {
+        Usage::Opened => "opens it whenever it is imported",
+        Usage::Served => "serves what lies in it",
+        Usage::Named => "names it",
+    };
     sink.push(
         context.graph.distance(data.module),
         Finding {
