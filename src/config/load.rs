@@ -91,13 +91,12 @@ impl Resolver<'_> {
     fn resolve(&self, raw: raw::Raw, script: Option<PathBuf>, overrides: &Overrides) -> Result<Config, Error> {
         let declared = Declared::read(self.root);
         let mut path = self.folders(&raw.runner.path)?;
-        let (entry, command) = match self.entry(&raw.runner, script, overrides)? {
-            Some(entry) => (entry, None),
-            None => {
-                let Command { name, module, function } = self.command(&raw.runner, &declared)?;
-                path.extend(source_folder(self.root, &module).filter(|folder| !path.contains(folder)));
-                (Entry::Function { module, function }, Some(name))
-            }
+        let (entry, command) = if let Some(entry) = self.entry(&raw.runner, script, overrides)? {
+            (entry, None)
+        } else {
+            let Command { name, module, function } = self.command(&raw.runner, &declared)?;
+            path.extend(source_folder(self.root, &module).filter(|folder| !path.contains(folder)));
+            (Entry::Function { module, function }, Some(name))
         };
         let name = self.name(&raw.runner, &entry, command, overrides)?;
         for folder in &overrides.path {

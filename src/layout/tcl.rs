@@ -92,9 +92,9 @@ fn find(library: &[u8], file: &Path, kit: &Kit, folder: &str, beside: &[PathBuf]
 fn named(library: &[u8], folder: &str) -> Vec<PathBuf> {
     let is_end = |byte: &u8| *byte == 0 || *byte == b' ';
     let ends = memchr::memmem::find_iter(library, folder.as_bytes()).map(|at| at + folder.len());
-    ends.filter(|&end| library.get(end).is_none_or(|byte| is_end(byte)))
+    ends.filter(|&end| library.get(end).is_none_or(is_end))
         .filter_map(|end| {
-            let start = library[..end].iter().rposition(|byte| is_end(byte)).map_or(0, |before| before + 1);
+            let start = library[..end].iter().rposition(is_end).map_or(0, |before| before + 1);
             let path = Path::new(OsStr::from_bytes(&library[start..end]));
             (path.is_absolute() && path.ends_with(folder)).then(|| path.to_owned())
         })

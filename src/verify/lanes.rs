@@ -184,12 +184,13 @@ pub(super) fn drain_environment(
                 if side.is_apart() {
                     let names = start::names(plan, probe);
                     let start::Showed { did, said, .. } = start::as_it_is(side, unpackaged, &names, limit)?;
+                    // With what the artifact does without, it may well say more.
                     let said = match said {
-                        Some(said) => {
+                        Some(said) if side.without.is_empty() => {
                             let again = start::as_it_is(&mut open()?, unpackaged, &names, limit)?;
                             Some(said).filter(|said| again.said.as_ref() == Some(said))
                         }
-                        None => None,
+                        Some(_) | None => None,
                     };
                     Before::AsItIs { did, said }
                 } else {

@@ -115,8 +115,8 @@ fn tkinter_starts_where_there_is_no_tcl() {
          os.path.exists(f'{beside}/tk{tkinter.TkVersion}/tk.tcl'))\n",
     );
     let venv = venv(&context, python.to_str().unwrap());
-    let mut build = context.command(&["build", "project/main.py", "-o", "out/main", "--python"]);
-    let built = build.arg(venv.join("bin/python")).output().unwrap();
+    let mut command = context.command(&["build", "project/main.py", "-o", "out/main", "--python"]);
+    let built = command.arg(venv.join("bin/python")).output().unwrap();
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
 
     let root = context.at("root");
