@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use serde::Deserialize;
 
+use super::load::is_function;
 use crate::names::ModuleName;
 
 /// What the project says of itself in `[project]`: what it needs, what it may need, and the commands that its installation makes.
@@ -55,7 +56,7 @@ impl Declared {
             // `module:function [extra]`, extras being deprecated (entry points specification).
             let (module, function) = value.split('[').next()?.trim().split_once(':')?;
             let (module, function) = (ModuleName::new(module.trim()).ok()?, function.trim().to_owned());
-            Some(Command { name: name.clone(), module, function })
+            is_function(&function).then(|| Command { name: name.clone(), module, function })
         };
         self.scripts.iter().chain(&self.gui_scripts).filter_map(command).collect()
     }

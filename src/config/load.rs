@@ -82,6 +82,11 @@ impl File {
     }
 }
 
+/// As in a console script, it may be an attribute of an attribute.
+pub(super) fn is_function(name: &str) -> bool {
+    name.split('.').all(crate::names::is_identifier)
+}
+
 pub(super) struct Resolver<'a> {
     pub(super) root: &'a Path,
     pub(super) file: &'a File,
@@ -161,8 +166,7 @@ impl Resolver<'_> {
             })
         };
         if let Some((name, function)) = text.split_once(':') {
-            // As in a console script, the function may be an attribute of an attribute.
-            if !function.split('.').all(crate::names::is_identifier) {
+            if !is_function(function) {
                 return Err(self.file.invalid(entry.span(), format!("`{function}` is not a function's name")));
             }
             return Ok(Some(Entry::Function { module: module(name)?, function: function.to_owned() }));
@@ -476,6 +480,9 @@ mod tests {
         assert_eq!(load(&[("pyproject.toml", &several)]), is("shop-tools", "shop.gui:main", &[]));
         let admin = ("packproof.toml", "[runner]\nname='admin'\n");
         assert_eq!(load(&[("pyproject.toml", &several), admin]), is("admin", "shop.admin:main", &[]));
+        // It would stand in code that packproof writes.
+        let hostile = one.replace("app.run", "run();evil");
+        assert!(load(&[("pyproject.toml", &hostile)]).unwrap_err().ends_with("in packproof.toml"));
         let unclear = load(&[("pyproject.toml", &several.replace("'shop-tools'", "'other'"))]).unwrap_err();
         assert!(
             unclear.ends_with(

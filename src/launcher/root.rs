@@ -114,6 +114,10 @@ impl Root {
         }
     }
 
+    pub(super) fn is_own(&self) -> bool {
+        fstat(&self.fd).is_ok_and(|stat| stat.st_uid == geteuid().as_raw())
+    }
+
     /// Whether other users may start from here. They cannot settle a tree after a reboot: each would compare it at each start.
     pub(super) fn is_shared(&self) -> bool {
         fstat(&self.fd).is_ok_and(|stat| stat.st_uid == 0 && stat.st_mode & 0o011 != 0)

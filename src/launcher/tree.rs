@@ -7,7 +7,7 @@
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::{
@@ -66,7 +66,10 @@ pub(super) fn find_or_make(image: &Image, environment: &Environment, found: Foun
         }
         let fit = Root::open_or_make(&path).and_then(|root| root.probe(needed(manifest)).map(|()| root));
         match fit {
-            Err(reason) => reasons.push((path, reason)),
+            Err(reason) => match foreign(&path, image).filter(|_| found == Found::AsMarked) {
+                Some((root, lease)) => return Ok(tree(&root, lease)),
+                None => reasons.push((path, reason)),
+            },
             Ok(root) => match make(&root, image, found) {
                 Err(error) if error.is_of_this_folder() => last = Some(error),
                 made => return made.map(|lease| tree(&root, lease)),
@@ -84,6 +87,14 @@ pub(super) fn marked(candidates: &[PathBuf], image: &Image) -> Option<(Root, Lea
         let lease = mark::lease(&root, &image.artifact, Locked::Gone)?;
         Some((root, lease))
     })
+}
+
+/// The tree in a folder of root's, for another user. Any user who can read its mark can lock it, and so is in nobody's way; where
+/// root does remove it, it is missed when it is started from.
+fn foreign(path: &Path, image: &Image) -> Option<(Root, Lease)> {
+    let root = Root::open(path).ok().filter(|root| !root.is_noexec() && !root.is_own())?;
+    let lease = mark::lease(&root, &image.artifact, Locked::Nothing)?;
+    Some((root, lease))
 }
 
 /// Unpacked files, their folders, and what file systems round up to.

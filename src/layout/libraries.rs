@@ -76,11 +76,9 @@ fn opened(builder: &Builder, reached: &Reached) -> BTreeMap<String, (PathBuf, Ve
     if reached.opened.is_empty() {
         return BTreeMap::new();
     }
-    let sources = builder.paths().filter_map(|(place, entry)| match &entry.source {
-        Source::File(file) | Source::Patched { path: file, .. } => {
-            Some((place.to_string(), (file.clone(), reached.opened.get(file)?.clone())))
-        }
-        Source::Generated(_) | Source::Bytecode { .. } | Source::Link(_) | Source::EmptyFolder => None,
+    let sources = builder.paths().filter_map(|(place, entry)| {
+        let file = entry.source.file()?;
+        Some((place.to_string(), (file.to_owned(), reached.opened.get(file)?.clone())))
     });
     sources.collect()
 }
@@ -95,17 +93,8 @@ fn objects(
     let kept = Stamped::open(cache, "elf", &[ElfFile::CODE, facts.prefix.as_os_str().as_encoded_bytes()]);
     let candidates: Vec<(&ArchivePath, &Path)> = builder
         .paths()
-        .filter_map(|(path, entry)| match &entry.source {
-            Source::File(file) | Source::Patched { path: file, .. } if may_be_elf(path.file_name(), entry.mode) => {
-                Some((path, file.as_path()))
-            }
-            Source::File(_)
-            | Source::Patched { .. }
-            | Source::Generated(_)
-            | Source::Bytecode { .. }
-            | Source::Link(_)
-            | Source::EmptyFolder => None,
-        })
+        .filter(|(path, entry)| may_be_elf(path.file_name(), entry.mode))
+        .filter_map(|(path, entry)| Some((path, entry.source.file()?)))
         .collect();
     let mut objects: Vec<Object> = candidates
         .into_par_iter()

@@ -78,6 +78,16 @@ pub enum Source {
     EmptyFolder,
 }
 
+impl Source {
+    /// The file on the disk that it is, or is made of.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) | Self::Patched { path, .. } => Some(path),
+            Self::Generated(_) | Self::Bytecode { .. } | Self::Link(_) | Self::EmptyFolder => None,
+        }
+    }
+}
+
 /// Whose file it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {

@@ -18,6 +18,7 @@ use crate::native::closure::LIB;
 const TCL: Kit = Kit { name: "tcl", script: "init.tcl", package: "Tcl" };
 const TK: Kit = Kit { name: "tk", script: "tk.tcl", package: "Tk" };
 
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Kit {
     name: &'static str,
     script: &'static str,
@@ -28,15 +29,13 @@ struct Kit {
 pub(super) fn add(builder: &mut Builder, closure: &Closure) -> Result<(), Error> {
     let files: BTreeSet<&Path> = closure.packed.values().map(|library| library.file.as_path()).collect();
     // By name, so that Tcl comes before Tk.
-    let libraries = files.into_iter().filter_map(|file| Some((scripts_of(file)?, file)));
-    let libraries: BTreeMap<(&str, String), &Path> =
-        libraries.map(|((kit, folder), file)| ((kit.name, folder), file)).collect();
+    let libraries: BTreeMap<(&Kit, String), &Path> =
+        files.into_iter().filter_map(|file| Some((scripts_of(file)?, file))).collect();
     let mut beside = Vec::new();
-    for ((name, folder), file) in libraries {
-        let kit = if name == TCL.name { &TCL } else { &TK };
+    for ((kit, folder), file) in libraries {
         let Some(scripts) = find(&fs::read(file)?, file, kit, &folder, &beside) else { continue };
         place(builder, &scripts, &folder)?;
-        if name == TCL.name {
+        if *kit == TCL {
             modules(builder, &scripts, &folder)?;
         }
         beside.extend(scripts.parent().map(Path::to_owned));

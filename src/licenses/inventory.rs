@@ -8,7 +8,7 @@ use super::debian::{Package, Packages};
 use crate::config::Licenses;
 use crate::crates::Crates;
 use crate::environment::{Distribution, Environment};
-use crate::layout::{Origin, Planned, Source};
+use crate::layout::{Origin, Planned};
 use crate::names::DistName;
 use crate::native::Policy;
 
@@ -82,15 +82,7 @@ impl Inventory {
                 | Origin::Unowned => None,
             })
             .collect();
-        let files: BTreeSet<&Path> = planned
-            .layout
-            .entries
-            .values()
-            .filter_map(|entry| match &entry.source {
-                Source::File(path) | Source::Patched { path, .. } => Some(path.as_path()),
-                Source::Generated(_) | Source::Bytecode { .. } | Source::Link(_) | Source::EmptyFolder => None,
-            })
-            .collect();
+        let files: BTreeSet<&Path> = planned.layout.entries.values().filter_map(|entry| entry.source.file()).collect();
         // Where there is no RECORD, as Debian's packages have none, the metadata tells that it is packed.
         let has_metadata = |dist: &Distribution| {
             files.contains(dist.info.as_path())

@@ -18,6 +18,7 @@ use crate::progress::Progress;
 
 pub(super) use store::Pyc;
 
+pub use marshal::canonical as canonical_marshal;
 use store::Store;
 
 /// PEP 552: magic number, flags, hash of the source.

@@ -21,6 +21,8 @@ use crate::layout::{Layout, Source};
 use crate::names::DistName;
 use crate::progress::Progress;
 
+pub use bytecode::canonical_marshal;
+
 use contents::Contents;
 use kept::Kept;
 

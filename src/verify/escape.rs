@@ -10,7 +10,7 @@ use super::leftover;
 use super::outcome::Inventory;
 use super::plan::Libraries;
 use super::proof::{Difference, Escape, Kind};
-use super::sandbox::{Seen, is_system};
+use super::sandbox::{EMPTY, Seen, is_system};
 use crate::native::{Needed, Policy};
 
 /// What the artifact's own folders are.
@@ -32,8 +32,7 @@ impl Bounds<'_> {
     /// Whether it lies where a sandbox begins with nothing, so that the run itself has put it there: Mesa's cache of shaders is
     /// mapped, and lies in the home that the user database names.
     fn is_fresh(&self, path: &Path) -> bool {
-        let fresh = ["/home", "/root", "/tmp", "/var/tmp"];
-        self.is_whole && !self.is_hidden(path) && fresh.iter().any(|folder| path.starts_with(folder))
+        self.is_whole && !self.is_hidden(path) && EMPTY.iter().any(|(folder, _)| path.starts_with(folder))
     }
 }
 
@@ -264,7 +263,7 @@ mod tests {
 
     #[test]
     fn where_a_sandbox_begins_with_nothing_nothing_is_anybody_elses() {
-        let mapped = ["/root/.cache/mesa/index", "/home/me/.venv/x.so", "/srv/x"].map(Into::into).into();
+        let mapped = ["/home/me/.cache/mesa/index", "/home/me/.venv/x.so", "/srv/x"].map(Into::into).into();
         let inventory = Inventory { prefix: "/s/tree".into(), mapped, ..Inventory::default() };
         let hidden = BTreeSet::from([PathBuf::from("/home/me/.venv")]);
         let subjects = |is_whole| {
@@ -274,7 +273,7 @@ mod tests {
             differences.into_iter().map(|difference| difference.subject).collect::<Vec<_>>()
         };
         assert_eq!(subjects(true), ["/home/me/.venv/x.so", "/srv/x"]);
-        assert_eq!(subjects(false), ["/root/.cache/mesa/index", "/home/me/.venv/x.so", "/srv/x"]);
+        assert_eq!(subjects(false), ["/home/me/.cache/mesa/index", "/home/me/.venv/x.so", "/srv/x"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What an artifact lives through: crashes, cleaners, full disks, odd mounts, planted links, damage anywhere.
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
@@ -115,6 +116,34 @@ fn a_tree_for_other_users_is_settled_at_once() {
     fs::set_permissions(place.cache(), std::fs::Permissions::from_mode(0o755)).unwrap();
     text(&place.run(&["hello"]));
     assert!(fs::read_to_string(place.tree().join(".packproof")).unwrap().contains("\nsettled "));
+}
+
+/// Others start from the tree that root made, whatever root masks, and whoever holds a lock on its mark.
+#[test]
+fn a_tree_of_roots_serves_other_users() {
+    const NOBODY: u32 = 65534;
+    if !rustix::process::geteuid().is_root() {
+        return skipped("root, whose cache folder others may use");
+    }
+    let place = Place::new();
+    fs::create_dir(place.cache()).unwrap();
+    for folder in [place.root.path().to_owned(), place.cache()] {
+        fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let mut masked = Command::new("/bin/sh");
+    masked.args(["-c", "umask 077; exec \"$0\" hello"]).arg(&place.artifact).env_clear();
+    assert_eq!(text(&finish(masked.env("PACKPROOF_CACHE", place.cache()))), "hello\n");
+    let as_nobody = || {
+        let mut command = place.command(&["-c", "import email, sys; print(sys.prefix)"]);
+        command.env_remove("HOME").env("PACKPROOF", "python").uid(NOBODY).gid(NOBODY).current_dir("/");
+        PathBuf::from(text(&finish(&mut command)).trim_end())
+    };
+    assert_eq!(as_nobody(), place.tree());
+    let mark = fs::File::open(place.tree().join(".packproof")).unwrap();
+    mark.file().try_lock().unwrap();
+    assert_eq!(as_nobody(), place.tree(), "not made again elsewhere");
+    drop(mark);
+    assert_eq!(place.cached().len(), 1);
 }
 
 /// What it will import comes from the new tree, though the kernel names the old one.

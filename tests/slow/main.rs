@@ -22,6 +22,9 @@ mod installed;
 mod interpreters;
 mod kills;
 mod libraries;
+mod marshal;
+#[path = "../it/marshalled.rs"]
+mod marshalled;
 #[path = "../it/relocatable.rs"]
 mod relocatable;
 mod strangers;
@@ -56,6 +59,7 @@ const SWEEPS: &[&str] = &[
     "audits",
     "strangers-2",
     "scikit-learn",
+    "marshal",
 ];
 
 /// Whether this run is to do the sweep `name`; says so where it is not.

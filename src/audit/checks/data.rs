@@ -5,7 +5,6 @@ use std::path::Path;
 
 use super::super::{Context, Evidence, FAR, Finding, Severity, Sink};
 use crate::graph::{DataFile, Origin, Reach, Usage};
-use crate::layout::Source;
 
 pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
     let graph = context.graph;
@@ -48,16 +47,8 @@ fn of_hooks(context: &Context<'_>, sink: &mut Sink) {
 /// Data of the application's that no package of it holds, and that nothing includes.
 fn left_behind(context: &Context<'_>, sink: &mut Sink) {
     let Some(native) = context.native else { return };
-    let packed: BTreeSet<&Path> = native
-        .planned
-        .layout
-        .entries
-        .values()
-        .filter_map(|entry| match &entry.source {
-            Source::File(path) | Source::Patched { path, .. } => Some(path.as_path()),
-            Source::Generated(_) | Source::Bytecode { .. } | Source::Link(_) | Source::EmptyFolder => None,
-        })
-        .collect();
+    let packed: BTreeSet<&Path> =
+        native.planned.layout.entries.values().filter_map(|entry| entry.source.file()).collect();
     for data in context.graph.data().iter().filter(|data| data.found) {
         let module = context.graph.module(data.module);
         // What only tests of the application run is not packed either.

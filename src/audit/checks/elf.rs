@@ -102,10 +102,7 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
 }
 
 fn source<'a>(native: &Native<'a>, place: &str) -> Option<&'a Path> {
-    match &super::native::entry(native, place)?.source {
-        Source::File(path) | Source::Patched { path, .. } => Some(path),
-        Source::Generated(_) | Source::Bytecode { .. } | Source::Link(_) | Source::EmptyFolder => None,
-    }
+    super::native::entry(native, place)?.source.file()
 }
 
 /// What is left of them: folders that do not exist here, so that nothing was found there.

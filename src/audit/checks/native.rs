@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::place::{listed, title};
 use super::super::{Context, Evidence, FAR, Finding, Native, Severity, Sink};
 use crate::format::ArchivePath;
-use crate::layout::{Entry, Origin, Source};
+use crate::layout::{Entry, Origin};
 use crate::native::closure::LIB;
 use crate::native::{ElfFile, Floor, GlibcVersion};
 
@@ -199,8 +199,5 @@ fn conflicts(context: &Context<'_>, native: &Native<'_>, sink: &mut Sink) {
 fn content(native: &Native<'_>, place: &str) -> Option<[u8; 32]> {
     let entry =
         native.planned.layout.entries.iter().find(|(path, _)| path.as_str() == place).map(|(_, entry)| entry)?;
-    match &entry.source {
-        Source::File(path) | Source::Patched { path, .. } => Some(*blake3::hash(&fs_err::read(path).ok()?).as_bytes()),
-        Source::Generated(_) | Source::Bytecode { .. } | Source::Link(_) | Source::EmptyFolder => None,
-    }
+    Some(*blake3::hash(&fs_err::read(entry.source.file()?).ok()?).as_bytes())
 }

@@ -15,8 +15,8 @@ const FLAG_REF: u8 = 0x80;
 const DEEPEST: usize = 500;
 pub(super) const TOO_DEEP: &str = "it is nested too deeply";
 
-/// The canonical form of `bytes`, written by `marshal.dumps` of Python 3.`minor`.
-pub(super) fn canonical(bytes: &[u8], minor: u32) -> Result<Vec<u8>, &'static str> {
+/// The canonical form of `bytes`, written by `marshal.dumps` of Python 3.`minor`; or what is wrong with them.
+pub fn canonical(bytes: &[u8], minor: u32) -> Result<Vec<u8>, &'static str> {
     let mut reader = Reader { rest: bytes, minor, refs: Vec::new(), graph: Graph::default(), depth: 0 };
     let root = reader.object()?;
     if !reader.rest.is_empty() {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use super::{application_folders, imports};
-use crate::layout::{Planned, Source};
+use crate::layout::Planned;
 use crate::pipeline::Project;
 use crate::verify::{self, World};
 
@@ -39,15 +39,8 @@ pub(super) fn key(project: &Project, planned: &Planned, world: &World, artifact:
     part(format!("{:?} {:?}", project.config.starts, project.config.runner.entry).as_bytes());
     part(world.root.as_os_str().as_encoded_bytes());
     part(format!("{:?}", world.without).as_bytes());
-    let sources: Vec<(&str, &Path)> = planned
-        .layout
-        .entries
-        .iter()
-        .filter_map(|(path, entry)| match &entry.source {
-            Source::File(source) | Source::Patched { path: source, .. } => Some((path.as_str(), source.as_path())),
-            Source::Generated(_) | Source::Bytecode { .. } | Source::Link(_) | Source::EmptyFolder => None,
-        })
-        .collect();
+    let sources: Vec<(&str, &Path)> =
+        planned.layout.entries.iter().filter_map(|(path, entry)| Some((path.as_str(), entry.source.file()?))).collect();
     let facts: Vec<_> = sources.par_iter().map(|(_, source)| metadata(source)).collect();
     for ((path, _), facts) in sources.into_iter().zip(facts) {
         part(path.as_bytes());

@@ -26,6 +26,7 @@ pub(crate) use protocol::is_system;
 use protocol::{Event, Request, Role, Spec, VARIABLE};
 pub use protocol::{Exit, Job, Join, Seen, View};
 pub use reenter::reenter;
+pub(super) use root::EMPTY;
 
 /// How long the sandbox may take to open; nothing of the application's runs before. A moment, but on a machine that
 /// does nothing for minutes.

@@ -83,12 +83,17 @@ fn bring_system(root: &Path, folder: &Path) -> io::Result<()> {
     read_only(&target)
 }
 
+/// Folders of users', with their modes: in a sandbox they begin empty.
+pub(in crate::verify) const EMPTY: [(&str, u32); 4] =
+    [("/tmp", 0o1777), ("/var/tmp", 0o1777), ("/root", 0o700), ("/home", 0o755)];
+
 /// `machine` is its root.
 fn skeleton(root: &Path, machine: &Path) -> io::Result<()> {
     for folder in ["proc", "sys", "dev", "run", "var/lib", "var/cache", "var/log"] {
         fs::create_dir_all(root.join(folder))?;
     }
-    for (folder, mode) in [("tmp", 0o1777), ("var/tmp", 0o1777), ("root", 0o700), ("home", 0o755)] {
+    for (folder, mode) in EMPTY {
+        let folder = folder.trim_start_matches('/');
         let place = root.join(folder);
         make_parent(&place)?;
         // `/home` leads to `/var/home` on some systems, and paths through it are to lead there too.
