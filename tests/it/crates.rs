@@ -129,9 +129,7 @@ fn raw_project(context: &TestContext, folder: &str) {
 
 fn venv(context: &TestContext) -> PathBuf {
     let venv = context.at("venv");
-    let python = &crate::support::python().executable;
-    let made = Command::new(python).args(["-m", "venv", "--without-pip"]).arg(&venv).status().unwrap();
-    assert!(made.success());
+    crate::support::venv(&crate::support::python().executable, &venv);
     venv
 }
 

@@ -35,9 +35,7 @@ HAS_SLOW = importlib.util.find_spec('eggs.slow') is not None
 fn project(context: &TestContext, exclude: &str) -> String {
     let venv = context.at("venv");
     if !venv.exists() {
-        let made =
-            Command::new(&python().executable).args(["-m", "venv", "--without-pip"]).arg(&venv).status().unwrap();
-        assert!(made.success());
+        crate::support::venv(&python().executable, &venv);
         let site = packproof::environment::Facts::ask(&venv.join("bin/python")).unwrap().purelib;
         Site::install(
             &site,

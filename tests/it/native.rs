@@ -17,8 +17,7 @@ const MAIN: &str = include_str!("libraries.py");
 
 fn venv(context: &TestContext, python: &str) -> PathBuf {
     let venv = context.at("venv");
-    let made = Command::new(python).args(["-m", "venv", "--without-pip"]).arg(&venv).output().unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    crate::support::venv(Path::new(python), &venv);
     venv
 }
 

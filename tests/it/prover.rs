@@ -53,7 +53,7 @@ impl Fixture {
         let folder = tempfile::Builder::new().permissions(std::fs::Permissions::from_mode(0o755)).tempdir().unwrap();
         let root = folder.path();
         let (python, base, version) = base_python();
-        run(Command::new(&python).args(["-m", "venv", "--without-pip"]).arg(root.join("venv")));
+        crate::support::venv(&python, &root.join("venv"));
         let site = root.join(format!("venv/lib/python{version}/site-packages"));
         write(&site.join("shapes/__init__.py"), "");
         write(&site.join("shapes/late.py"), "class Circle:\n    def area(self):\n        return 3\n");

@@ -1,7 +1,6 @@
 //! The prover against artifacts that packproof itself has packed, whole and with a file left out.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use fs_err as fs;
 use packproof::config::Overrides;
@@ -33,8 +32,7 @@ impl Application {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
         let venv = root.join("venv");
-        let made = Command::new(&python().executable).args(["-m", "venv", "--without-pip"]).arg(&venv).status();
-        assert!(made.unwrap().success());
+        crate::support::venv(&python().executable, &venv);
         let [major, minor, _] = python().version.split('.').collect::<Vec<_>>().try_into().unwrap();
         let site = venv.join(format!("lib/python{major}.{minor}/site-packages"));
         let info = site.join("shapes-1.0.dist-info");

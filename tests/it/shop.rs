@@ -57,7 +57,7 @@ pub(crate) fn shop() -> Whole {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().canonicalize().unwrap();
     let venv = root.join("venv");
-    run(Command::new(&python().executable).args(["-m", "venv", "--without-pip"]).arg(&venv));
+    crate::support::venv(&python().executable, &venv);
     let site = fs::read_dir(venv.join("lib")).unwrap().next().unwrap().unwrap().path().join("site-packages");
     let native = native_module();
     distribution(

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use fs_err as fs;
 use packproof::audit::{self, Report, Scope};
@@ -29,9 +28,7 @@ impl Site {
     pub(crate) fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         let base = find::interpreter(Some("3.11")).unwrap();
-        let venv = root.path().join("venv");
-        let made = Command::new(&base.executable).args(["-m", "venv", "--without-pip"]).arg(venv).status().unwrap();
-        assert!(made.success());
+        crate::support::venv(&base.executable, &root.path().join("venv"));
         Self { root }
     }
 

@@ -1,11 +1,14 @@
 //! `[start]`: ways of being ready, failures, and whose fault they are.
 
+use std::process::Command;
+
 use packproof::config::Ready;
 use packproof::progress::Silent;
 use packproof::verify::{Kind, Limits, Start as Started, prove};
 
+use crate::context::TestContext;
 use crate::prover::{Fixture, difference, text};
-use crate::support::write;
+use crate::support::{finish, python, skipped, venv, write};
 
 const SERVER: &str = r#"
 import os, signal, socket, sys
@@ -121,4 +124,31 @@ fn every_way_of_being_ready() {
     plan.starts[4].settings.name = "second".into();
     let proof = prove(&plan, &Silent).unwrap();
     assert!(difference(&proof, Kind::Start, "second").environment.contains("does not match `read hello`"));
+}
+
+/// A lock that a script holds, and a folder, by which the sandbox could be left.
+#[test]
+fn what_the_tool_was_started_with_is_not_open_in_the_application() {
+    let context = TestContext::new();
+    context.write("p/packproof.toml", "[runner]\nname = \"main\"\nentry = \"main.py\"\n");
+    context.write(
+        "p/main.py",
+        "import os\nfor number in range(3, 100):\n    try:\n        place = os.readlink(f'/proc/self/fd/{number}')\n    \
+         except OSError:\n        continue\n    assert 'inherited' not in place, place\n",
+    );
+    venv(&python().executable, &context.at("venv"));
+    let tool = context.command(&["build", "p", "--python", "venv"]);
+    // Not below a folder for temporary files, whose names are not compared.
+    let held = tempfile::Builder::new().prefix("inherited").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", "exec 8<\"$0\" 9>\"$0/held\"; exec \"$@\""]).arg(held.path());
+    command.arg(tool.get_program()).args(tool.get_args()).env_clear().current_dir(context.at("."));
+    command.envs(tool.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let output = finish(&mut command);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    if said.contains("partial isolation") {
+        return skipped("namespaces");
+    }
+    assert!(said.contains("ends with exit status 0 in both"), "{said}");
 }

@@ -313,6 +313,11 @@ pub(crate) fn write(path: &Path, text: &str) {
 }
 
 /// To the end, which must be a good one.
+/// A new virtual environment at `place`, with nothing in it.
+pub(crate) fn venv(python: &Path, place: &Path) {
+    run(Command::new(python).args(["-m", "venv", "--without-pip"]).arg(place));
+}
+
 pub(crate) fn run(command: &mut Command) {
     assert!(command.status().unwrap().success(), "{command:?}");
 }

@@ -27,9 +27,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let context = TestContext::new();
-        let python = &crate::support::python().executable;
-        let made = Command::new(python).args(["-m", "venv", "--without-pip"]).arg(context.at("venv")).status().unwrap();
-        assert!(made.success());
+        crate::support::venv(&crate::support::python().executable, &context.at("venv"));
         let site = Facts::ask(&context.at("venv/bin/python")).unwrap().purelib;
         Self { context, site }
     }

@@ -31,6 +31,7 @@ const KEPT: CapabilitySet = CapabilitySet::CHOWN
 pub fn reenter() {
     let Some(spec) = std::env::var_os(VARIABLE) else { return };
     let Ok(spec) = serde_json::from_slice::<Spec>(spec.as_encoded_bytes()) else { return };
+    close_inherited();
     if spec.role == Role::Init {
         // The signal follows the parent's thread: set for the tool's own child, it would end a sandbox that a
         // thread opened for another one to use. A tool that ends is seen by the end of the input.
@@ -51,6 +52,18 @@ pub fn reenter() {
         }
     };
     std::process::exit(code);
+}
+
+/// What whoever started the tool had open (a lock that a script holds, make's job server) is not the application's: it
+/// would be found in use on one side alone, and a folder among it is a way out of the sandbox.
+#[expect(unsafe_code, reason = "descriptors that came with the start have no owner in Rust")]
+fn close_inherited() {
+    let Ok(open) = fs::read_dir("/proc/self/fd") else { return };
+    let open: Vec<i32> = open.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    for descriptor in open.into_iter().filter(|descriptor| *descriptor > 2) {
+        // SAFETY: nothing has been opened yet but the listing, which is closed again.
+        unsafe { libc::close(descriptor) };
+    }
 }
 
 fn refuse(error: &io::Error) -> i32 {

@@ -43,8 +43,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
         let (venv, project) = (root.join("venv"), root.join("project"));
-        let made = Command::new(&python().executable).args(["-m", "venv", "--without-pip"]).arg(&venv).status();
-        assert!(made.unwrap().success());
+        crate::support::venv(&python().executable, &venv);
         let minor = python().version.rsplit_once('.').unwrap().0;
         let site = venv.join(format!("lib/python{minor}/site-packages"));
         install(&site, &venv);
