@@ -90,14 +90,14 @@ impl Environment {
         self.passed.clone()
     }
 
-    /// For `execve`. `lease` is the descriptor of the tree's lease; `invoked` is the artifact's own `argv[0]`, empty where
+    /// For `execve`. `lease` are the descriptors of the tree's lease; `invoked` is the artifact's own `argv[0]`, empty where
     /// `sys.argv[0]` is to stay as Python has it.
-    pub(super) fn for_interpreter(&self, lease: Option<i32>, invoked: &[u8]) -> Vec<Vec<u8>> {
+    pub(super) fn for_interpreter(&self, lease: &[i32], invoked: &[u8]) -> Vec<Vec<u8>> {
         let mut variables = self.passed.clone();
         let invoked = if invoked.contains(&SEPARATOR) { b"" } else { invoked };
-        if lease.is_some() || !invoked.is_empty() || !self.restored.is_empty() {
+        if !lease.is_empty() || !invoked.is_empty() || !self.restored.is_empty() {
             let mut start = format!("{START}=").into_bytes();
-            start.extend(lease.map(|number| number.to_string()).unwrap_or_default().into_bytes());
+            start.extend(lease.iter().map(i32::to_string).collect::<Vec<_>>().join(",").into_bytes());
             start.push(SEPARATOR);
             start.extend_from_slice(invoked);
             for variable in &self.restored {
@@ -119,7 +119,7 @@ mod tests {
     }
 
     fn given(environment: &Environment, invoked: &str) -> Vec<String> {
-        let variables = environment.for_interpreter(None, invoked.as_bytes());
+        let variables = environment.for_interpreter(&[], invoked.as_bytes());
         variables.into_iter().map(|variable| String::from_utf8(variable).unwrap()).collect()
     }
 
@@ -143,8 +143,8 @@ mod tests {
     #[test]
     fn an_interpreter_with_nothing_to_restore_sees_no_variable_of_ours() {
         assert_eq!(given(&sorted(&[("LANG", "C")]), ""), ["LANG=C"]);
-        let leased = sorted(&[]).for_interpreter(Some(250), b"");
-        assert_eq!(leased, [b"PACKPROOF_START=250\x1f"]);
+        let leased = sorted(&[]).for_interpreter(&[250, 251], b"");
+        assert_eq!(leased, [b"PACKPROOF_START=250,251\x1f"]);
         assert_eq!(given(&sorted(&[("PYTHONPATH", "/x")]), ""), ["PACKPROOF_START=\u{1f}\u{1f}PYTHONPATH=/x"]);
     }
 

@@ -15,7 +15,7 @@ use super::error::Error;
 use super::tree::Tree;
 use crate::format::{Manifest, StartEntry};
 
-/// The lowest number that the descriptor of a lease gets, unless fewer are allowed.
+/// The lowest number that a descriptor of the lease gets, unless fewer are allowed.
 const LEASE_NUMBER: i32 = 250;
 
 /// What is executed.
@@ -54,9 +54,10 @@ pub(super) fn execute(
     argv.extend(arguments.iter().map(|argument| argument.as_bytes().to_vec()));
     let bare = matches!(call, Call::Interpreter) && is_without_site(arguments);
     // Nobody would take the lease out of children's sight, nor the variable: `/proc/PID/exe` alone speaks for the tree.
-    let lease = lease.into_file().filter(|_| !bare).and_then(|file| inheritable(&file).ok());
-    let number = lease.as_ref().map(AsRawFd::as_raw_fd);
-    let variables = if bare { environment.without_start() } else { environment.for_interpreter(number, invoked) };
+    let held = if bare { Vec::new() } else { lease.into_files() };
+    let held: Vec<_> = held.iter().filter_map(|file| inheritable(file).ok()).collect();
+    let numbers: Vec<_> = held.iter().map(AsRawFd::as_raw_fd).collect();
+    let variables = if bare { environment.without_start() } else { environment.for_interpreter(&numbers, invoked) };
     let source = replace_process(argv, variables);
     Error::Exec { path: interpreter, source }
 }
@@ -92,7 +93,7 @@ fn is_without_site(arguments: &[OsString]) -> bool {
     false
 }
 
-/// The lease as the interpreter gets it: under a number that the application's own first files do not have, so that those
+/// A file of the lease as the interpreter gets it: under a number that the application's own first files do not have, so that those
 /// are 3, 4 and so on as ever. The tree's start-up code keeps it from the application's children.
 fn inheritable(file: &OwnedFd) -> Result<OwnedFd, Errno> {
     let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);

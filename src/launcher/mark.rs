@@ -6,7 +6,8 @@
 //! with the index once, byte for byte, and is then settled for good. So no start waits for the disk.
 //!
 //! The lease is a shared `flock` on the mark. It is taken before the mark is read and kept through `execve`, so that
-//! nobody removes a tree between the look and the start, nor while the program runs.
+//! nobody removes a tree between the look and the start, nor while the program runs. Another one on the tree's folder
+//! is for systemd-tmpfiles, which looks at the locks of folders alone: <https://systemd.io/TEMPORARY_DIRECTORIES/>.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -59,17 +60,17 @@ pub(super) fn boot() -> Option<String> {
     (length == BOOT).then_some(text)
 }
 
-/// A held lease. Without a file where the file system has no locks; the running program's `/proc/PID/exe` still
-/// speaks for it.
+/// A held lease: the files that are locked. None where the file system has no locks; the running program's
+/// `/proc/PID/exe` still speaks for it.
 #[derive(Debug)]
-pub(super) struct Lease(Option<OwnedFd>);
+pub(super) struct Lease(Vec<OwnedFd>);
 
 impl Lease {
     pub(super) fn none() -> Self {
-        Self(None)
+        Self(Vec::new())
     }
 
-    pub(super) fn into_file(self) -> Option<OwnedFd> {
+    pub(super) fn into_files(self) -> Vec<OwnedFd> {
         self.0
     }
 }
@@ -90,11 +91,12 @@ pub(super) fn lease(root: &Root, artifact: &Artifact, locked: Locked) -> Option<
     let name = manifest.tree_name();
     let tree = open_folder(&root.fd, &*name).ok()?;
     let file = open_mark(&tree).ok()?;
-    let lease = match retry_on_intr(|| flock(&file, FlockOperation::NonBlockingLockShared)) {
+    let is_leased = match share(&file) {
         Ok(()) => true,
         Err(Errno::AGAIN) if locked == Locked::Gone => return None,
         Err(_) => false,
     };
+    let is_spared = share(&tree).is_ok();
     // It may have been moved away before the lock was ours.
     let opened = fstat(&tree).ok()?;
     let named = statat(&root.fd, &*name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
@@ -103,7 +105,12 @@ pub(super) fn lease(root: &Root, artifact: &Artifact, locked: Locked) -> Option<
         return None;
     }
     say_used(&file);
-    Some(Lease(lease.then_some(file)))
+    let held = [(file, is_leased), (tree, is_spared)];
+    Some(Lease(held.into_iter().filter_map(|(file, is_locked)| is_locked.then_some(file)).collect()))
+}
+
+fn share(file: &OwnedFd) -> Result<(), Errno> {
+    retry_on_intr(|| flock(file, FlockOperation::NonBlockingLockShared))
 }
 
 /// Whether an extracted tree is the manifest's. Such a tree was settled when it was made.

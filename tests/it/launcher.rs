@@ -61,7 +61,7 @@ fn variables_that_change_imports_are_handed_over() {
     let facts = facts(&output);
     let environment = &facts["environment"];
     let (lease, rest) = environment["PACKPROOF_START"].as_str().unwrap().split_once('\u{1f}').unwrap();
-    assert!(lease.parse::<u32>().is_ok(), "{lease}");
+    assert!(lease.split(',').all(|number| number.parse::<u32>().is_ok()), "{lease}");
     assert_eq!(rest, "./given\u{1f}PYTHONPATH=/nonexistent");
     assert_eq!(environment["PYTHONUNBUFFERED"], "1");
     for gone in ["PYTHONHOME", "PYTHONPATH", "PYTHONPLATLIBDIR", "PYTHONEXECUTABLE", "PACKPROOF"] {

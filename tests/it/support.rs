@@ -29,7 +29,8 @@ def descriptors():
     # Less the lease of the artifact's tree.
     files = {int(name): "/proc/self/fd/" + name for name in os.listdir("/proc/self/fd")}
     return sorted(number for number, file in files.items()
-                  if os.path.exists(file) and not os.readlink(file).endswith("/.packproof"))
+                  if os.path.exists(file) and not os.readlink(file).endswith("/.packproof")
+                  and not os.path.samefile(file, sys.prefix))
 
 if __name__ == "__main__":
     asked = sys.argv[1] if len(sys.argv) > 1 else "hello"

@@ -91,6 +91,39 @@ fn a_running_program_holds_its_tree() {
     assert!(place.cached().is_empty());
 }
 
+/// systemd-tmpfiles takes file by file what has not been used for long, where no lock is held on a folder.
+#[test]
+fn a_cleaner_spares_the_tree_of_a_running_program() {
+    let place = Place::new();
+    text(&place.run(&["hello"]));
+    let files = || {
+        walkdir::WalkDir::new(place.tree()).into_iter().flatten().filter(|entry| entry.file_type().is_file()).count()
+    };
+    let (child, all) = (sleeping(&place), files());
+    let folder = fs::File::open(place.tree()).unwrap();
+    assert!(folder.file().try_lock().is_err());
+
+    let cleans = |root: &Path| {
+        // As old as a file can be that is there: its change of status is now.
+        std::thread::sleep(Duration::from_secs(2));
+        fs::write(place.at("clean.conf"), format!("d {} 0700 - - 1s\n", root.display())).unwrap();
+        Command::new("systemd-tmpfiles")
+            .arg("--clean")
+            .arg(place.at("clean.conf"))
+            .status()
+            .is_ok_and(|status| status.success())
+    };
+    if !cleans(&place.cache()) {
+        end(child);
+        return skipped("systemd-tmpfiles");
+    }
+    assert_eq!(files(), all);
+    end(child);
+    assert!(cleans(&place.cache()));
+    assert!(files() < all, "nothing was cleaned");
+    assert_eq!(text(&place.run(&["hello"])), "hello\n");
+}
+
 /// Whoever can read a mark can lock it.
 #[test]
 fn a_mark_that_is_locked_for_no_reason_stops_no_start() {

@@ -9,14 +9,14 @@ PATH = @PATH@
 
 def _start():
     sys.path[:0] = [os.path.join(sys.prefix, folder) for folder in PATH]
-    # Set by the launcher: the descriptor of the tree's lease, the artifact's name as it was called, then the variables
+    # Set by the launcher: the descriptors of the tree's lease, the artifact's name as it was called, then the variables
     # that it kept from the interpreter. Popped, so that no child sees it.
     started = os.environ.pop("PACKPROOF_START", None)
     if started is None:
         return
     lease, name, *variables = started.split("\x1f")
     if lease:
-        _keep(int(lease))
+        _keep([int(number) for number in lease.split(",")])
     for variable in variables:
         key, _, value = variable.partition("=")
         os.environ[key] = value
@@ -27,8 +27,10 @@ def _start():
 def _keep(lease):
     """As long as it is open, nobody removes the tree. It is this process's: a child that outlives it has no part."""
     try:
-        if os.path.samestat(os.fstat(lease), os.stat(os.path.join(sys.prefix, ".packproof"))):
-            os.set_inheritable(lease, False)
+        held = [os.stat(place) for place in (os.path.join(sys.prefix, ".packproof"), sys.prefix)]
+        for number in lease:
+            if any(os.path.samestat(os.fstat(number), place) for place in held):
+                os.set_inheritable(number, False)
     except OSError:
         pass
 

@@ -87,7 +87,8 @@ def case_process():
     visible = ~(3 << 31)
     links = {number: os.readlink(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")
              if os.path.exists(f"/proc/self/fd/{number}")}
-    files = sorted(int(number) for number, link in links.items() if not link.endswith("/.packproof"))
+    files = sorted(int(number) for number, link in links.items()
+                   if not link.endswith("/.packproof") and link != os.path.realpath(sys.prefix))
     opened = os.open("/dev/null", os.O_RDONLY)
     os.close(opened)
     import subprocess
@@ -96,7 +97,7 @@ def case_process():
         "files": files, "next": opened, "umask": status["Umask"], "threads": status["Threads"],
         "signals": {name: int(status[name], 16) & visible for name in ("SigBlk", "SigIgn", "SigCgt", "SigPnd")},
         "limits": {name: resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")},
-        "lease": ".packproof" in inherited.stdout, "nice": os.nice(0), "cwd": os.getcwd(), "session": os.getsid(0) == os.getpid(),
+        "lease": any(held in inherited.stdout for held in (".packproof", "-> " + os.path.realpath(sys.prefix))), "nice": os.nice(0), "cwd": os.getcwd(), "session": os.getsid(0) == os.getpid(),
         "parent": status["PPid"] == str(os.getppid()), "affinity": sorted(os.sched_getaffinity(0)),
         "pid": os.getpid() if len(sys.argv) > 2 else None, "capabilities": status["CapEff"], "groups": os.getgroups(),
     }
