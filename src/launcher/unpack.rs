@@ -247,3 +247,34 @@ pub(super) fn clear_way(at: impl AsFd, path: &Path) -> Result<(), Errno> {
         Err(errno) => Err(errno),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+
+    use super::*;
+
+    #[test]
+    fn blocks_in_memory_keep_to_the_bound_and_a_larger_one_goes_alone() {
+        let (room, held, most) = (Room::default(), AtomicU64::new(0), AtomicU64::new(0));
+        thread::scope(|scope| {
+            for number in 0..8_u64 {
+                let (room, held, most) = (&room, &held, &most);
+                scope.spawn(move || {
+                    for round in 0..200 {
+                        let bytes = if (number, round % 50) == (3, 7) { MOST_BYTES + 1 } else { (50 + number) << 20 };
+                        room.take(bytes);
+                        let now = held.fetch_add(bytes, Ordering::SeqCst) + bytes;
+                        assert!(now <= MOST_BYTES || now == bytes, "{now} bytes");
+                        most.fetch_max(now, Ordering::SeqCst);
+                        thread::yield_now();
+                        held.fetch_sub(bytes, Ordering::SeqCst);
+                        room.give_back(bytes);
+                    }
+                });
+            }
+        });
+        assert_eq!(most.into_inner(), MOST_BYTES + 1);
+        assert_eq!(*room.used.lock().unwrap(), 0);
+    }
+}

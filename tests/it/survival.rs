@@ -409,6 +409,30 @@ fn odd_mounts_are_passed_over_or_named() {
     }
 }
 
+/// A write that fails in the middle, as on a full disk or over a quota. Where the signal is not ignored it ends the start.
+#[test]
+fn a_write_that_fails_leaves_nothing() {
+    let place = Place::new();
+    // What other tests left in the last candidate would be found.
+    let limited = |order: &str| mounted(&place, &format!("mount -t tmpfs none /var/tmp; {order}"));
+    let order = "trap '' XFSZ; ulimit -f 200; exec $A hello";
+    let Some(output) = limited(order) else { return skipped("the right to mount") };
+    let (code, message) = failure(&output);
+    assert!(code == 122 && message.contains("File too large"), "{code}: {message}");
+    let left = || {
+        walkdir::WalkDir::new(place.at("home"))
+            .into_iter()
+            .flatten()
+            .filter(|entry| entry.file_type().is_file())
+            .count()
+    };
+    assert_eq!(left(), 1, "the lock");
+    let ended = limited("ulimit -f 200; exec $A hello").unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended.status), Some(25), "SIGXFSZ");
+    assert_eq!(text(&place.run(&["hello"])), "hello\n");
+    assert_eq!(place.cached().len(), 1);
+}
+
 /// Root with a user's `HOME`, as `sudo -E` leaves it: the user could exchange what root executes there.
 #[test]
 fn a_home_of_another_user_is_passed_over_or_named() {
