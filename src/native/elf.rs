@@ -9,6 +9,7 @@ use goblin::elf::dynamic::{
 };
 use goblin::elf::header::{EM_386, EM_AARCH64, EM_X86_64, ET_EXEC};
 use goblin::elf::program_header::{PF_X, PT_DYNAMIC, PT_GNU_RELRO, PT_GNU_STACK};
+use goblin::elf::section_header::{SHF_ALLOC, SHT_PROGBITS};
 use serde::{Deserialize, Serialize};
 
 use super::isa;
@@ -78,6 +79,16 @@ pub fn machine_name(machine: u16) -> String {
         EM_386 => "i686".to_owned(),
         other => goblin::elf::header::machine_to_str(other).to_owned(),
     }
+}
+
+/// The code and the data of an ELF file, section by section, without what tells the loader where to find other files: a
+/// library whose run path or needs were changed, as `auditwheel repair` changes them, is the same by these. Nothing for what
+/// is no ELF file or has no sections.
+pub fn code_and_data(bytes: &[u8]) -> Vec<&[u8]> {
+    let Some(elf) = is_elf(bytes).then(|| Elf::parse(bytes).ok()).flatten() else { return Vec::new() };
+    let is_loaded = |kind: u32, flags: u64| kind == SHT_PROGBITS && flags & u64::from(SHF_ALLOC) != 0;
+    let sections = elf.section_headers.iter().filter(|section| is_loaded(section.sh_type, section.sh_flags));
+    sections.filter_map(|section| bytes.get(section.file_range()?)).collect()
 }
 
 impl ElfFile {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use fs_err as fs;
+use packproof::native::relocate::{Tag, set_run_path};
 use serde_json::Value;
 
 use crate::bare::{add_policy_libraries, bare_root, run_in, tkinter};
@@ -194,6 +195,8 @@ fn each_fault_of_native_code_has_its_code() {
             ("soft", shared, &["-fPIC", "-Wl,-z,norelro"]),
             ("first", shared, &["-fPIC", "-Wl,-soname,libtwice.so.1"]),
             ("second", "int shared(void) { return 2; }", &["-fPIC", "-Wl,-soname,libtwice.so.1"]),
+            ("third", shared, &["-fPIC", "-Wl,-soname,libmoved.so.1", "-Wl,-rpath,$ORIGIN/a/folder"]),
+            ("fourth", shared, &["-fPIC", "-Wl,-soname,libmoved.so.1"]),
             ("foreign", shared, &["-fPIC"]),
         ],
     );
@@ -213,6 +216,12 @@ fn each_fault_of_native_code_has_its_code() {
         .unwrap();
     link(&[odd.as_os_str(), module.as_os_str(), "-Wl,--no-as-needed".as_ref(), absent.as_os_str()]);
     link(&[site.join("user.so").as_os_str(), user.as_os_str(), site.join("first/lib.so").as_os_str()]);
+    // One library with two run paths, as two wheels bring it.
+    let moved = [site.join("third/lib.so"), site.join("fourth/lib.so")];
+    let mut bytes = fs::read(&moved[0]).unwrap();
+    set_run_path(&mut bytes, &["$ORIGIN".to_owned()], Tag::Keep).unwrap();
+    fs::write(&moved[1], bytes).unwrap();
+    link(&[site.join("mover.so").as_os_str(), user.as_os_str(), moved[0].as_os_str()]);
     // For another machine.
     let foreign = site.join("foreign/lib.so");
     let mut bytes = fs::read(&foreign).unwrap();
@@ -232,6 +241,7 @@ fn each_fault_of_native_code_has_its_code() {
     has("foreign-machine", "info", "foreign 1.0");
     has("unhardened", "info", "soft 1.0");
     has("soname-conflict", "warning", "libtwice.so.1");
+    assert!(!found.iter().any(|(_, _, subject)| subject == "libmoved.so.1"), "{found:#?}");
     assert!(!found.iter().any(|(_, _, subject)| subject == "plain 1.0"), "{found:#?}");
 
     let found = audit(

@@ -8,7 +8,7 @@ use super::super::{Context, Evidence, FAR, Finding, Native, Severity, Sink};
 use crate::format::ArchivePath;
 use crate::layout::{Entry, Origin};
 use crate::native::closure::LIB;
-use crate::native::{ElfFile, Floor, GlibcVersion};
+use crate::native::{ElfFile, Floor, GlibcVersion, code_and_data};
 
 /// Culprits that are named.
 const NAMED: usize = 3;
@@ -196,8 +196,18 @@ fn conflicts(context: &Context<'_>, native: &Native<'_>, sink: &mut Sink) {
     }
 }
 
+/// What makes it another library than one of the same name.
 fn content(native: &Native<'_>, place: &str) -> Option<[u8; 32]> {
     let entry =
         native.planned.layout.entries.iter().find(|(path, _)| path.as_str() == place).map(|(_, entry)| entry)?;
-    Some(*blake3::hash(&fs_err::read(entry.source.file()?).ok()?).as_bytes())
+    let bytes = fs_err::read(entry.source.file()?).ok()?;
+    let sections = code_and_data(&bytes);
+    if sections.is_empty() {
+        return Some(*blake3::hash(&bytes).as_bytes());
+    }
+    let mut hasher = blake3::Hasher::new();
+    for section in sections {
+        hasher.update(section);
+    }
+    Some(*hasher.finalize().as_bytes())
 }
