@@ -1,7 +1,5 @@
 //! Imports that differ, each in a process of its own: what that says of the reason.
 
-use std::collections::BTreeMap;
-
 use super::Error;
 use super::outcome::Outcome;
 use super::pair::Pair;
@@ -18,8 +16,9 @@ const RUN: usize = 2;
 /// Says of an import that fails among others and not alone, or the other way round, that it fails for another reason. It
 /// stays a difference, since unpackaged it goes well among the same others.
 ///
-/// A module that cannot be imported in either world may say in which kind of environment it could not be. What fails
-/// alike in an environment that calls itself no virtual one is no longer a difference; such are given back, to be listed.
+/// A module that cannot be imported in either world may say in which kind of environment it could not be. What fails as
+/// it did unpackaged in an artifact that calls itself a virtual environment is no longer a difference; such are given
+/// back, to be listed.
 pub(super) fn look_closer(
     pair: &mut Pair,
     plan: &Plan,
@@ -34,29 +33,22 @@ pub(super) fn look_closer(
         return Ok(Vec::new());
     }
     let packed = smoke::alone(&mut pair.artifact, checks, &wanted, plan.limits.import, RUN, progress)?;
-    let installed = match &mut pair.environment {
-        Some(side) => {
-            side.is_installation = true;
-            let found = smoke::alone(side, checks, &wanted, plan.limits.import, RUN, progress);
-            side.is_installation = false;
-            found?
-        }
-        None => BTreeMap::new(),
-    };
+    let side = &mut pair.artifact;
+    side.is_posing = true;
+    let posing = smoke::alone(side, checks, &wanted, plan.limits.import, RUN + 1, progress);
+    side.is_posing = false;
+    let posing = posing?;
     pair.sweep()?;
-    let fails_alike = |subject: &str| {
-        let Some(id) = id(subject) else { return false };
-        match (installed.get(&id), packed.get(&id)) {
-            (Some(Outcome::Failed(before)), Some(Outcome::Failed(after))) => before == after,
-            _ => false,
-        }
-    };
-    let is_required = |subject: &str| id(subject).is_some_and(|id| checks[id].required);
+    let is_required = |id: usize| checks[id].required;
     let is_of_a_venv = |it: &Difference| {
-        let same_type = exception(&it.environment).is_some() && exception(&it.environment) == exception(&it.artifact);
         it.kind == Kind::Import
-            && same_type
-            && it.subjects().all(|(_, subject)| fails_alike(subject) && !is_required(subject))
+            && exception(&it.environment).is_some()
+            && exception(&it.environment) == exception(&it.artifact)
+            && it.subjects().all(|(_, subject)| {
+                id(subject).filter(|id| !is_required(*id)).and_then(|id| posing.get(&id)).is_some_and(|outcome| {
+                    matches!(outcome, Outcome::Failed(_)) && outcome.to_string() == it.environment
+                })
+            })
     };
     let mut of_a_venv = Vec::new();
     differences.retain(|difference| {

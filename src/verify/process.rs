@@ -76,7 +76,7 @@ impl Process {
             "known": known,
             "litter": side.shared_folders(),
             "brief": is_brief,
-            "installation": side.is_installation,
+            "posing": side.is_posing,
             "without": side.without,
         });
         fs::write(&specification, serde_json::to_vec(&spec).map_err(std::io::Error::from)?)?;

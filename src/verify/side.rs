@@ -61,8 +61,8 @@ pub(super) struct Side {
     pub bytecode: Option<PathBuf>,
     /// One of the sides has no namespaces, so that Python might write bytecode into the user's folders.
     pub may_write: bool,
-    /// Its interpreter is to call itself an ordinary installation: what a virtual environment is seen by is not there.
-    pub is_installation: bool,
+    /// Its interpreter is to pass for a virtual environment's.
+    pub is_posing: bool,
     /// What its imports are not to find.
     pub without: Vec<PathBuf>,
     count: Counter,
@@ -107,7 +107,7 @@ impl Side {
             known,
             bytecode: None,
             may_write: false,
-            is_installation: false,
+            is_posing: false,
             without: Vec::new(),
             count,
         })

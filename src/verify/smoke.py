@@ -11,7 +11,7 @@ and newer. Its one argument is a JSON file:
     brief     do without what takes long to tell of the distributions, and is the same in each process
     labels    {"<scratch>": [folder…]}: what to write in the place of folders in messages
     known     folders that an open file may lie in without being named
-    installation  whether to take back what shows that this is a virtual environment
+    posing    whether to show what a virtual environment is seen by
     litter    folders of the whole run that should be empty in the end
     without   files, and folders for all in them, that no finder is to find
 """
@@ -86,9 +86,10 @@ def main():
     descriptor = os.open(spec["results"], os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
     os.unlink(spec["results"])
     reporter = Reporter(descriptor, spec)
-    # After the labels of folders were made, which messages name as before.
-    if spec.get("installation"):
-        sys.base_prefix, sys.base_exec_prefix = sys.prefix, sys.exec_prefix
+    # After sysconfig was asked, which looks for the standard library there.
+    if spec.get("posing"):
+        sys.base_prefix = sys.base_exec_prefix = sys.prefix + "-base"
+        reporter.labels.insert(0, (sys.base_prefix, "<prefix>"))
     if "script" in spec or "pytest" in spec:
         return run_script(spec, reporter)
     reporter.run()

@@ -3,7 +3,7 @@
 
 use fs_err as fs;
 use packproof::progress::Silent;
-use packproof::verify::{Kind, Start as Started, StartProbe, prove};
+use packproof::verify::{Kind, Plan, Start as Started, StartProbe, expect, prove, prove_against};
 
 use crate::prover::{Fixture, difference, imports_alone, on_both_sides, text};
 use crate::support::write;
@@ -141,6 +141,13 @@ fn the_kind_of_environment_may_be_told_by_what_fails_in_both() {
     let mut plan = imports_alone(&fixture, "");
     plan.imports.retain(|it| it.module != "shapes");
     let proof = prove(&plan, &Silent).unwrap();
+    assert!(proof.is_proved(), "{}", text(&proof));
+    assert_eq!(proof.imports.unstable, ["import: shapes.late (unless in a virtual environment)"]);
+
+    // Away from the environment, by what was seen of it.
+    let seen = expect(&plan, &Silent).unwrap();
+    let away = Plan { world: None, ..plan.clone() };
+    let proof = prove_against(&away, &seen, &Silent).unwrap();
     assert!(proof.is_proved(), "{}", text(&proof));
     assert_eq!(proof.imports.unstable, ["import: shapes.late (unless in a virtual environment)"]);
 
