@@ -53,6 +53,10 @@ pub(super) struct Environment {
     pub(super) cache: Option<OsString>,
     pub(super) xdg_cache: Option<OsString>,
     pub(super) home: Option<OsString>,
+    /// What systemd made for the service by `CacheDirectory=`, separated by colons.
+    service_cache: Option<OsString>,
+    /// systemd started this, or something that did: others may call a variable of their own `CACHE_DIRECTORY`.
+    invocation: Option<OsString>,
 }
 
 impl Environment {
@@ -64,6 +68,8 @@ impl Environment {
                 b"PACKPROOF_CACHE" => Some(&mut sorted.cache),
                 b"XDG_CACHE_HOME" => Some(&mut sorted.xdg_cache),
                 b"HOME" => Some(&mut sorted.home),
+                b"CACHE_DIRECTORY" => Some(&mut sorted.service_cache),
+                b"INVOCATION_ID" => Some(&mut sorted.invocation),
                 _ => None,
             };
             if let Some(slot) = slot
@@ -83,6 +89,12 @@ impl Environment {
             }
         }
         sorted
+    }
+
+    /// The first cache folder of the systemd service that this is part of.
+    pub(super) fn of_service(&self) -> Option<&OsStr> {
+        let folders = self.invocation.as_ref().and(self.service_cache.as_ref())?;
+        folders.as_bytes().split(|byte| *byte == b':').map(OsStr::from_bytes).next()
     }
 
     /// For an interpreter that does not run the tree's start-up code.

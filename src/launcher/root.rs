@@ -68,6 +68,9 @@ pub(super) fn candidates(environment: &Environment) -> Candidates {
     if let Some(home) = &environment.home {
         candidates.add_below(home.as_ref(), ".cache/packproof");
     }
+    if let Some(folder) = environment.of_service() {
+        candidates.add_below(folder.as_ref(), "packproof");
+    }
     candidates.add(PathBuf::from(format!("/var/tmp/packproof-{}", geteuid().as_raw())));
     candidates
 }
@@ -225,6 +228,14 @@ mod tests {
         assert_eq!(paths[..2], [PathBuf::from("/c"), PathBuf::from("/h/.cache/packproof")]);
         assert!(paths.len() == 3 && paths[2].starts_with("/var/tmp"));
         assert_eq!(candidates(&Environment::default()).fit.len(), 1);
+        let service = |given: &[(&str, &str)]| {
+            let given = given.iter().map(|(name, value)| (name.into(), value.into()));
+            candidates(&Environment::sort(given)).fit
+        };
+        let folders = ("CACHE_DIRECTORY", "/var/cache/one:/var/cache/two");
+        let paths = service(&[("HOME", "/h"), folders, ("INVOCATION_ID", "0123456789abcdef")]);
+        assert_eq!(paths[..2], [PathBuf::from("/h/.cache/packproof"), PathBuf::from("/var/cache/one/packproof")]);
+        assert_eq!(service(&[folders]).len(), 1, "nobody says that it is systemd's");
     }
 
     #[test]
