@@ -32,7 +32,7 @@ pub(super) fn violations(checks: &[ImportCheck], expected: &Expected, artifact: 
     checks.iter().filter_map(violation).collect()
 }
 
-/// `place` begins with what `smoke.py` calls the module.
+/// `place` begins with what the script in `smoke/` calls the module.
 fn fits(kind: ModuleKind, place: &str) -> bool {
     let words: &[&str] = match kind {
         ModuleKind::SingleFile => &["file"],

@@ -56,8 +56,19 @@ pub use record::{Record, prove_alone};
 use crate::format::Artifact;
 use crate::progress::Progress;
 
-/// Runs on both sides.
-pub const SMOKE: &str = include_str!("smoke.py");
+/// Runs on both sides: one file there, in parts here.
+pub const SMOKE: &str = concat!(
+    include_str!("smoke/main.py"),
+    "\n\n",
+    include_str!("smoke/watch.py"),
+    "\n\n",
+    include_str!("smoke/reporter.py"),
+    "\n\n",
+    include_str!("smoke/inventory.py"),
+    "\n\n",
+    include_str!("smoke/words.py"),
+    "\n\nif __name__ == \"__main__\":\n    main()\n"
+);
 
 /// The tool could not do its work. A broken artifact is no error but a [`Difference`].
 #[derive(Debug, thiserror::Error)]

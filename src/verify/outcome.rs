@@ -1,4 +1,4 @@
-//! What one import did on one side, as `smoke.py` reports it.
+//! What one import did on one side, as the script in `smoke/` reports it.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
