@@ -283,7 +283,23 @@ fn run(installer: &Installer, command: &mut Command) -> Result<(), Error> {
         installer: installer.name().to_owned(),
         status: output.status.code().map_or_else(|| "killed".to_owned(), |code| code.to_string()),
         stderr: lines[lines.len().saturating_sub(20)..].join("\n"),
+        hint: without_wheel(&words).map(|name| {
+            format!(
+                "\nif `{name}` has no wheel for this Python and machine, `[environment] allow-sdist = [\"{name}\"]` has it built from source, \
+                 which runs its code"
+            )
+        }),
     })
+}
+
+/// The distribution of which pip or uv found no wheel. pip says the same of one of which it found nothing at all.
+fn without_wheel(words: &str) -> Option<&str> {
+    let rest = ["No matching distribution found for ", "Wheels are required for `"]
+        .into_iter()
+        .find_map(|sign| words.split_once(sign))?
+        .1;
+    let end = rest.find(|char: char| !char.is_ascii_alphanumeric() && !"-_.".contains(char)).unwrap_or(rest.len());
+    Some(&rest[..end]).filter(|name| !name.is_empty())
 }
 
 /// Tells the scripts in `aside` that they will lie in `folder`.
@@ -324,6 +340,13 @@ mod tests {
         let cause = std::error::Error::source(&error).unwrap().to_string();
         assert_eq!(error.to_string(), "`.python-version` asks for Python 3.99");
         assert!(cause.starts_with("no Python 3.99 found"), "{cause}");
+    }
+
+    #[test]
+    fn what_has_no_wheel_is_read_out_of_what_installers_say() {
+        let pip = "ERROR: No matching distribution found for crcmod==1.7\n";
+        let uv = "hint: Wheels are required for `crcmod` because building from source is disabled";
+        assert_eq!([pip, uv, "ERROR: No space left"].map(without_wheel), [Some("crcmod"), Some("crcmod"), None]);
     }
 
     #[test]

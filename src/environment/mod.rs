@@ -78,8 +78,8 @@ pub enum Error {
     LockUnreadable { path: PathBuf, source: std::io::Error },
     #[error("`{}`, line {line}: {message}", path.display())]
     LockInvalid { path: PathBuf, line: usize, message: String },
-    #[error("{installer} could not make the environment (exit status {status}); its last words:\n{stderr}")]
-    InstallFailed { installer: String, status: String, stderr: String },
+    #[error("{installer} could not make the environment (exit status {status}); its last words:\n{stderr}{}", hint.as_deref().unwrap_or_default())]
+    InstallFailed { installer: String, status: String, stderr: String, hint: Option<String> },
     #[error("cannot run `{program}`")]
     Spawn { program: String, source: std::io::Error },
     #[error(transparent)]

@@ -46,6 +46,7 @@ fn unpack(archive: &Path, aside: &Path) -> Result<(), Error> {
             installer: format!("tar, which was to unpack `{}`,", archive.display()),
             status: output.status.code().map_or_else(|| "killed".to_owned(), |code| code.to_string()),
             stderr: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+            hint: None,
         });
     }
     Ok(())

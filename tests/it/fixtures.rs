@@ -87,6 +87,32 @@ fn a_lock_without_hashes_is_told_line_by_line() {
     assert_eq!(unhashed(&folder), ["bookkeeping==1.2.0"]);
 }
 
+/// crcmod has a C module, and was never released as a wheel.
+#[test]
+fn what_has_no_wheel_is_built_where_that_is_allowed() {
+    let context = TestContext::new();
+    context.write("p/requirements.lock", "crcmod==1.7\n");
+    context.write("p/main.py", "import crcmod._crcfunext\nprint(crcmod.mkCrcFun(0x104C11DB7, rev=True)(b'1'))\n");
+    let configuration = "[runner]\nentry = \"main.py\"\n[environment]\nlock = \"requirements.lock\"\n";
+    context.write("p/packproof.toml", configuration);
+    let refused = context.run(&["build", "p"]);
+    assert!(refused.starts_with("exit code: 2"), "{refused}");
+    assert!(refused.contains("`[environment] allow-sdist = [\"crcmod\"]`"), "{refused}");
+
+    context.write("p/packproof.toml", &format!("{configuration}allow-sdist = [\"crcmod\"]\n"));
+    let built = context.run(&["build", "p"]);
+    assert!(built.starts_with("exit code: 0"), "{built}");
+    let artifact = context.at("p/dist/main");
+    let run = Command::new(&artifact).env("PACKPROOF_CACHE", context.at("cache")).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&run.stdout), "2082672712\n", "{run:?}");
+    let modules = walkdir::WalkDir::new(context.at("cache")).into_iter().flatten();
+    let module =
+        modules.into_iter().find(|entry| entry.file_name().to_string_lossy().starts_with("_crcfunext")).unwrap();
+    let bytes = fs::read(module.path()).unwrap();
+    // Where pip unpacks and builds.
+    assert!(!bytes.windows(4).any(|window| window == b"pip-"), "names the folder that it was built in");
+}
+
 /// Adds to the first module of a wheel, whose name and version stay.
 const REBUILD: &str = "import sys, zipfile
 with zipfile.ZipFile(sys.argv[1]) as old:
