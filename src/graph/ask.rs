@@ -176,6 +176,7 @@ impl ModuleGraph {
                         Opaque::ModuleGetattr
                         | Opaque::ReplacesItself
                         | Opaque::NativeCall
+                        | Opaque::FilledByAnother
                         | Opaque::StarImport
                         | Opaque::Uninspectable,
                     )

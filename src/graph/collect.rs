@@ -14,7 +14,7 @@ use super::condition::{Target, Truth, evaluate};
 use super::data::Folders;
 use super::guard::{catches_import_error, passes_on, suppresses_import_error};
 use super::source::Lines;
-use super::syntax::{Asked, ImportKind, Names, Opaque, Probe, RawImport, Syntax};
+use super::syntax::{ANY, Asked, ImportKind, Names, Opaque, Probe, RawImport, Syntax};
 
 pub(super) struct Collector<'a> {
     target: Arc<Target>,
@@ -30,6 +30,8 @@ pub(super) struct Collector<'a> {
     pub(super) registers: FxHashSet<&'a str>,
     pub(super) touched: FxHashSet<&'a str>,
     pub(super) patches: FxHashSet<(&'a str, &'a str)>,
+    /// Functions of the module that set attributes of a parameter, and which.
+    pub(super) fillers: FxHashSet<(&'a str, usize)>,
     elsewhere: Vec<&'a str>,
     /// What imports bind, wherever they stand.
     pub(super) imported: FxHashSet<&'a str>,
@@ -82,6 +84,7 @@ impl<'a> Collector<'a> {
             registers: FxHashSet::default(),
             touched: FxHashSet::default(),
             patches: FxHashSet::default(),
+            fillers: FxHashSet::default(),
             elsewhere: Vec::new(),
             imported: FxHashSet::default(),
             aliases: FxHashMap::default(),
@@ -295,6 +298,11 @@ impl<'a> Collector<'a> {
                 }
                 self.bind(def.name.as_str());
                 self.function(|this| this.body(&def.body));
+                for (at, parameter) in def.parameters.iter_non_variadic_params().enumerate() {
+                    if self.patches.remove(&(parameter.name().as_str(), ANY)) {
+                        self.fillers.insert((def.name.as_str(), at));
+                    }
+                }
             }
             Stmt::ClassDef(def) => {
                 // `enum.global_enum` makes the members names of the module.

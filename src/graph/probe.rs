@@ -8,7 +8,7 @@ use ruff_text_size::Ranged;
 use super::collect::{Collector, Scope, is_name};
 use super::data::{self, Base, DataSite, Usage};
 use super::sites::{self, Dynamic, Site};
-use super::syntax::{Asked, ImportKind, Names, Opaque};
+use super::syntax::{ANY, Asked, ImportKind, Names, Opaque};
 
 /// The canonical name where `module` is one that idioms are made of.
 pub(super) fn known(module: &str) -> Option<&'static str> {
@@ -133,6 +133,7 @@ impl<'a> Collector<'a> {
                 match self.aliases.get(id).copied().unwrap_or(id) {
                     "import_module" | "__import__" => self.import_call(call),
                     "addsitedir" => self.search_path_changed(call),
+                    "setattr" => self.attribute_set(call),
                     "exec" if self.in_module() || call.arguments.args.iter().any(|arg| is_namespace(arg, false)) => {
                         self.opaque(Opaque::Exec);
                         self.seen.loads = true;
@@ -147,10 +148,25 @@ impl<'a> Collector<'a> {
                     }
                     _ => {}
                 }
+                for (at, argument) in call.arguments.args.iter().enumerate() {
+                    if let Some(local) = last_name(argument).filter(|_| self.fillers.contains(&(id, at))) {
+                        self.patches.insert((local, ANY));
+                    }
+                }
                 false
             }
             Expr::Attribute(attribute) => self.method_call(call, attribute),
             _ => false,
+        }
+    }
+
+    /// `setattr(module, name, value)`
+    fn attribute_set(&mut self, call: &'a ast::ExprCall) {
+        if let [object, attribute, ..] = &*call.arguments.args
+            && let Some(local) = last_name(object)
+        {
+            let attribute = attribute.as_string_literal_expr().map_or(ANY, |literal| literal.value.to_str());
+            self.patches.insert((local, attribute));
         }
     }
 
@@ -322,6 +338,15 @@ impl<'a> Collector<'a> {
 }
 
 /// `os.environ`
+/// `c` of `a.b.c`
+fn last_name(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Name(name) => Some(name.id.as_str()),
+        Expr::Attribute(attribute) => Some(attribute.attr.as_str()),
+        _ => None,
+    }
+}
+
 pub(super) fn is_environ(expr: &Expr) -> bool {
     is_name(expr, "environ") || expr.as_attribute_expr().is_some_and(|attribute| attribute.attr.as_str() == "environ")
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashSet;
 
 use super::resolve::ModuleKind;
-use super::syntax::{Names, Opaque, Symbols};
+use super::syntax::{ANY, Names, Opaque, Symbols};
 use super::{Import, ModuleGraph, ModuleId, Origin, Rival, Target};
 use crate::environment::Environment;
 use crate::names::DistName;
@@ -49,6 +49,8 @@ impl ModuleGraph {
                     && !self.searches_in_vain(ModuleId(at as u32)))
             {
                 self.modules[at].symbols.opaque = Some(Opaque::ReplacesItself);
+            } else if self.patched.contains(&(ModuleId(at as u32), ANY.into())) {
+                self.modules[at].symbols.opaque.get_or_insert(Opaque::FilledByAnother);
             } else if self.calls_native(ModuleId(at as u32)) {
                 self.modules[at].symbols.opaque.get_or_insert(Opaque::NativeCall);
             }

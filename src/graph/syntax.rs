@@ -76,6 +76,9 @@ pub enum Names {
     Listed(Box<[Box<str>]>),
 }
 
+/// In the place of an attribute's name that is computed.
+pub(super) const ANY: &str = "*";
+
 /// A module's table of names.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts of one module")]
@@ -104,7 +107,7 @@ pub struct Symbols {
     pub(super) touched: Box<[Box<str>]>,
     /// Names that the module puts into `sys.modules`.
     pub(super) registers: Box<[Box<str>]>,
-    /// `local.attribute = …`, where an import binds `local`.
+    /// `local.attribute = …`, where an import binds `local`; [`ANY`] for names that are computed.
     pub(super) patches: Vec<(Box<str>, Box<str>)>,
     /// Where `sys.path` is changed.
     pub(super) changes_path: Option<u32>,
@@ -152,6 +155,8 @@ pub enum Opaque {
     ReplacesItself,
     /// A function of an extension module's is called for its effect, which may be names.
     NativeCall,
+    /// Another module sets attributes of it under names that are computed.
+    FilledByAnother,
     /// A star import of something whose names cannot be told.
     StarImport,
     /// Extension, built-in and frozen modules without source, bytecode without source.

@@ -129,6 +129,8 @@ mod tests {
         let policy = Policy::built_in();
         assert!(policy.library.iter().all(|library| library.reason.len() > 10));
         assert!(policy.packed.iter().all(|packed| packed.take == Take::Always || packed.reason.is_some()));
+        let mut licenses = policy.packed.iter().filter_map(|packed| packed.license.as_deref());
+        assert!(licenses.all(|text| spdx::Expression::parse(text).is_ok()));
         let mut names: Vec<_> =
             policy.library.iter().map(|it| &it.name).chain(policy.packed.iter().map(|it| &it.name)).collect();
         let count = names.len();

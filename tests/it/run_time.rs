@@ -92,6 +92,32 @@ fn a_module_that_another_one_puts_something_in_the_place_of() {
     assert_eq!(told(&site.audit(&[("app.py", "from eggs.main import run\n")])), ["error missing-name eggs.main"]);
 }
 
+/// pyqtgraph fills modules of its own with the names of whichever Qt is there.
+#[test]
+fn a_module_that_another_one_fills_with_names_that_are_computed() {
+    let init = "\
+import math
+def copy(source, target):
+    for name in dir(source):
+        if not hasattr(target, name):
+            setattr(target, name, getattr(source, name))
+def describe(target):
+    target.kind = 'filled'
+from . import filled, named, left
+copy(math, filled)
+for name in ('a', 'b'):
+    setattr(named, name, name)
+setattr(named, 'c', 1)
+describe(left)
+";
+    let empty = ["eggs/filled.py", "eggs/named.py", "eggs/left.py"].map(|file| (file, ""));
+    let files: Vec<_> = [("eggs/__init__.py", init)].into_iter().chain(empty).collect();
+    let site = Site::new().with("eggs", "1.0", "", &files);
+    let imports = "from eggs.filled import sin\nfrom eggs.named import a, c\n";
+    assert_eq!(told(&site.audit(&[("app.py", imports)])), [""; 0]);
+    assert_eq!(told(&site.audit(&[("app.py", "from eggs.left import sin\n")])), ["error missing-name eggs.left"]);
+}
+
 /// langchain-core does so for its prompts: what type checkers are shown is what `__getattr__` imports.
 #[test]
 fn a_name_that_is_imported_when_it_is_asked_for() {
