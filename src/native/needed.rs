@@ -38,6 +38,11 @@ impl Needed {
         self.names.get(file).into_iter().flatten().any(|name| self.chain(name, &is_start).is_some())
     }
 
+    /// Whether any of the files needs `file`, by one of the names that `of` knows for it.
+    pub fn needs(&self, file: &Path, of: &Self) -> bool {
+        of.names.get(file).into_iter().flatten().any(|name| self.by_name.contains_key(name))
+    }
+
     /// Adds what Python code opens by name.
     #[must_use]
     pub fn with_opened(mut self, opened: &BTreeMap<PathBuf, Vec<Opened>>) -> Self {

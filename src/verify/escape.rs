@@ -29,6 +29,12 @@ impl Bounds<'_> {
         self.hidden.iter().any(|hidden| path.starts_with(hidden))
     }
 
+    /// Whether a library of the system's was loaded in the place of one of the artifact's.
+    fn should_bring(&self, file: &str, is_the_systems: impl FnOnce() -> bool) -> bool {
+        let Libraries { packed, opened, .. } = self.libraries;
+        packed.contains(file_name(file)) && (opened.contains(file_name(file)) || !is_the_systems())
+    }
+
     /// Whether it lies where a sandbox begins with nothing, so that the run itself has put it there: Mesa's cache of shaders is
     /// mapped, and lies in the home that the user database names.
     fn is_fresh(&self, path: &Path) -> bool {
@@ -61,11 +67,7 @@ pub(super) fn check(inventories: &[Inventory], bounds: &Bounds<'_>, expected: &E
                 found.escaped(entry, "sys.path", entry);
             }
         }
-        // Read where it is asked for only.
-        let needed = LazyCell::new(|| {
-            let outside = inventory.mapped.iter().map(PathBuf::from).filter(|file| !own(file));
-            Needed::read(&outside.collect())
-        });
+        let links = LazyCell::new(|| Links::read(&inventory.mapped, own));
         for file in &inventory.mapped {
             let path = Path::new(file.strip_suffix(" (deleted)").unwrap_or(file));
             mapped_files.insert(file);
@@ -77,7 +79,7 @@ pub(super) fn check(inventories: &[Inventory], bounds: &Bounds<'_>, expected: &E
             {
                 continue;
             }
-            if bounds.libraries.packed.contains(file_name(file)) && !needed.is_needed(path, |by| is_left(by)) {
+            if bounds.should_bring(file, || links.are_the_systems(path)) {
                 // It works here because this machine has one too.
                 found.push(
                     Kind::Escape,
@@ -119,9 +121,7 @@ pub(super) fn look_at(
     let who = format!("[start] {name}");
     // A folder to meet helpers in lies there as well.
     let run = bounds.scratch.parent().unwrap_or(bounds.scratch);
-    let needed = LazyCell::new(|| {
-        Needed::read(&seen.mapped.iter().map(PathBuf::from).filter(|file| !file.starts_with(run)).collect())
-    });
+    let links = LazyCell::new(|| Links::read(&seen.mapped, |file| file.starts_with(run)));
     let theirs: BTreeSet<_> = unpackaged
         .into_iter()
         .flat_map(|theirs| theirs.mapped.iter().chain(&theirs.open).chain(&theirs.programs))
@@ -135,10 +135,7 @@ pub(super) fn look_at(
             }
             if bounds.is_hidden(path) {
                 found.push(kind, file, &who, "lies in the environment", "in use, though it is not the artifact's");
-            } else if kind == Kind::Escape
-                && bounds.libraries.packed.contains(file_name(file))
-                && !needed.is_needed(path, |by| is_left(by))
-            {
+            } else if kind == Kind::Escape && bounds.should_bring(file, || links.are_the_systems(path)) {
                 let other = format!("`{file}`, in place of the one that the artifact should bring");
                 found.push(kind, file_name(file), &who, "is the build machine's", &other);
             } else if is_system(path) || policy.is_system_data(file) || theirs.contains(&leftover::opened(file)) {
@@ -222,6 +219,26 @@ impl Found {
 
 /// What a library needs that is left to the system (a driver's compiler, say) is the system's too, and the loader takes the
 /// first of that name for the whole process.
+/// Who among a process's libraries asks for which. Read where it is asked for only.
+struct Links {
+    outside: Needed,
+    tree: Needed,
+}
+
+impl Links {
+    fn read<'a>(mapped: impl IntoIterator<Item = &'a String>, own: impl Fn(&Path) -> bool) -> Self {
+        let (tree, outside) = mapped.into_iter().map(PathBuf::from).partition(|file| own(file));
+        Self { outside: Needed::read(&outside), tree: Needed::read(&tree) }
+    }
+
+    /// Whether a library of the system's serves none of the tree's files, which would be the artifact's own to serve: one
+    /// that is left to the system needs it, or native code opened it by name, as Qt opens OpenSSL, or what needs it.
+    fn are_the_systems(&self, library: &Path) -> bool {
+        let is_opened = |file: &Path| !self.tree.needs(file, &self.outside);
+        is_opened(library) || self.outside.is_needed(library, |by| is_left(by) || is_opened(by))
+    }
+}
+
 fn is_left(by: &Path) -> bool {
     by.to_str().is_some_and(|by| Policy::built_in().left_to_system(file_name(by)).is_some())
 }

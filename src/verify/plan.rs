@@ -52,6 +52,9 @@ pub struct Plan {
 pub struct Libraries {
     /// File names of those that the artifact brings: the system's own must not be loaded in their place.
     pub packed: BTreeSet<String>,
+    /// File names of those among them that Python code opens by name.
+    #[serde(default)]
+    pub opened: BTreeSet<String>,
     /// File names of those that are left to the system for their licences: what needs one does without where the system
     /// has none.
     #[serde(default)]

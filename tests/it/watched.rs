@@ -157,6 +157,27 @@ fn the_kind_of_environment_may_be_told_by_what_fails_in_both() {
     assert_eq!(difference(&proof, Kind::Import, "shapes.late").artifact, "ImportError: not in this Python, either");
 }
 
+/// Qt opens OpenSSL by its name, and gets the system's where nothing has loaded the artifact's.
+#[test]
+fn a_library_that_native_code_opens_by_name_is_the_systems() {
+    let fixture = Fixture::new();
+    on_both_sides(&fixture, "import ctypes\nctypes.CDLL('libbz2.so.1.0')\nclass Circle: pass\n");
+    let mut plan = imports_alone(&fixture, "");
+    plan.libraries.packed.extend(["libbz2.so.1.0".to_owned(), "libbz2.so.1.0.4".to_owned()]);
+    let proof = prove(&plan, &Silent).unwrap();
+    assert!(proof.is_proved(), "{}", text(&proof));
+    let loaded = &proof.escape.system_libraries;
+    let Some(library) = loaded.iter().find(|file| file.contains("libbz2.so.1.0")) else {
+        return crate::support::skipped("libbz2.so.1.0 of the system's");
+    };
+    // What Python code names is packed to be found.
+    let name = library.rsplit('/').next().unwrap();
+    plan.libraries.packed.insert(name.to_owned());
+    plan.libraries.opened.insert(name.to_owned());
+    let proof = prove(&plan, &Silent).unwrap();
+    assert!(difference(&proof, Kind::Escape, name).artifact.contains("in place of"), "{}", text(&proof));
+}
+
 /// What a second start shows that loads something else stands in `mutations`.
 #[test]
 fn there_is_a_second_start_where_no_script_makes_one() {

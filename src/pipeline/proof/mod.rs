@@ -16,7 +16,8 @@ use crate::cache;
 use crate::config::{Entry, EnvironmentSource};
 use crate::environment::Distribution;
 use crate::layout::{self, Planned, Source};
-use crate::native::Why;
+use crate::native::closure::Packed;
+use crate::native::{Why, opened};
 use crate::verify::{self, ApplicationFolder, Limits, Pytest, StartProbe, World};
 
 /// `tool` is the packproof binary, which the sandbox is made of.
@@ -82,7 +83,10 @@ fn files(planned: &Planned) -> BTreeMap<String, PathBuf> {
 fn libraries(planned: &Planned) -> verify::Libraries {
     let closure = &planned.native.closure;
     let file_name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
-    let packed = closure.packed.iter().flat_map(|(name, library)| [Some(name.clone()), file_name(&library.file)]);
+    let names = |(name, library): (&String, &Packed)| [Some(name.clone()), file_name(&library.file)];
+    let packed = closure.packed.iter().flat_map(names);
+    let asked: BTreeSet<String> = planned.native.opened.values().flat_map(|calls| opened::libraries(calls)).collect();
+    let opened = closure.packed.iter().filter(|(name, _)| asked.contains(*name)).flat_map(names);
     let mut left_to_system = BTreeSet::new();
     let stated = closure.from_system.iter().filter_map(|(name, left)| match &left.why {
         Why::License(license) => {
@@ -102,7 +106,13 @@ fn libraries(planned: &Planned) -> verify::Libraries {
         stated.push("`ssl` also finds the certificates of systems that have them elsewhere".to_owned());
     }
     let changed = roots.then(|| "ssl".to_owned()).into_iter().collect();
-    verify::Libraries { packed: packed.flatten().collect(), left: left_to_system, stated, changed }
+    verify::Libraries {
+        packed: packed.flatten().collect(),
+        opened: opened.flatten().collect(),
+        left: left_to_system,
+        stated,
+        changed,
+    }
 }
 
 /// pytest is brought along from the environment, with its plugins and what these require there; the artifact need not
