@@ -46,6 +46,9 @@ pub struct Hook {
     /// packed at the same place below the artifact's.
     #[serde(default)]
     pub data: Vec<PathBuf>,
+    /// It compiles extension modules when it runs: the interpreter's C headers are packed.
+    #[serde(default)]
+    pub headers: bool,
     /// Findings that are known and no fault, for the hook's reason.
     #[serde(default)]
     pub allow: Vec<Allowed>,
@@ -91,6 +94,7 @@ pub enum Error {
 /// Each built-in file by name.
 const BUILT_IN: &[(&str, &str)] = &[
     ("jpype1.toml", include_str!("../../hooks/jpype1.toml")),
+    ("pytensor.toml", include_str!("../../hooks/pytensor.toml")),
     ("pythonnet.toml", include_str!("../../hooks/pythonnet.toml")),
     ("tiktoken.toml", include_str!("../../hooks/tiktoken.toml")),
 ];
@@ -193,6 +197,16 @@ mod tests {
         let hooks = Hooks::load(&[]).unwrap();
         assert_eq!(hooks.hooks.len(), BUILT_IN.len());
         assert!(hooks.hooks.iter().all(|hook| hook.reason.len() > 20));
+    }
+
+    #[test]
+    fn the_page_about_hooks_shows_one_with_everything() {
+        let page = include_str!("../../docs/hooks.md");
+        let (_, example) = page.split_once("```toml\n").unwrap();
+        let hook = parse(Path::new("eggs.toml"), example.split_once("```").unwrap().0).unwrap();
+        let given = [&hook.implicit_imports, &hook.libraries].iter().all(|list| !list.is_empty());
+        assert!(given && hook.versions.is_some() && !hook.optional_imports.is_empty() && !hook.data.is_empty());
+        assert!(hook.headers && !hook.allow.is_empty() && !hook.assertions.is_empty());
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod application;
 mod builder;
 mod bytecode;
 mod distributions;
+mod headers;
 mod interpreter;
 mod libraries;
 mod pathfile;
@@ -118,6 +119,8 @@ pub struct Reached {
     pub extensions_surely: BTreeSet<PathBuf>,
     /// What hooks say of data outside of distributions: whose, and where it lies below the environment's prefix.
     pub data: Vec<(DistName, PathBuf)>,
+    /// A hook says that extension modules are compiled.
+    pub headers: bool,
     /// Modules' sources → the libraries that they open by name; of a hook's the distribution's METADATA stands for them.
     pub opened: BTreeMap<PathBuf, Vec<Opened>>,
 }
@@ -183,6 +186,9 @@ pub fn plan(
     let places = Places::new(config, environment)?;
     let name = &config.runner.name;
     let interpreter = interpreter::add(&mut builder, facts, name, &reached.stdlib, trees, without)?;
+    if reached.headers {
+        headers::add(&mut builder, facts)?;
+    }
 
     let mut unneeded = match config.environment {
         // A lock file names what it wants.

@@ -18,7 +18,9 @@ pub fn reached(graph: &ModuleGraph, environment: &Environment, hooks: &Hooks) ->
         .active(environment)
         .flat_map(|hook| hook.data.iter().map(|path| (hook.distribution.clone(), path.clone())));
     let data = data.collect();
-    let mut reached = Reached { application, data, opened: opened(graph, environment, hooks), ..Reached::default() };
+    let headers = hooks.active(environment).any(|hook| hook.headers);
+    let opened = opened(graph, environment, hooks);
+    let mut reached = Reached { application, data, headers, opened, ..Reached::default() };
     for (id, module) in graph.modules() {
         let surely = graph.reach(id) == Reach::Sure;
         if surely && module.kind == ModuleKind::Extension {

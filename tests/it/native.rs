@@ -11,6 +11,7 @@ use crate::bare::{add_policy_libraries, bare_root, run_in, tkinter};
 use crate::context::TestContext;
 use crate::installed::{self, WHEELS};
 use crate::relocatable::relocatable;
+use crate::site::Site;
 use crate::support::{finish, skipped};
 
 /// Every module of the standard library that has a shared library behind it.
@@ -174,6 +175,38 @@ fn audit(context: &TestContext, venv: &Path, configuration: &str) -> Vec<(String
         .collect();
     found.sort();
     found
+}
+
+/// As pytensor does it with the machine's compiler.
+#[test]
+fn what_compiles_when_it_runs_finds_the_headers_where_a_hook_asks_for_them() {
+    const MAIN: &str = "import pathlib, subprocess, sys, sysconfig\n\
+        include = pathlib.Path(sysconfig.get_path('include'))\n\
+        print(include.is_relative_to(sys.prefix), (include / 'Python.h').exists())\n\
+        if (include / 'Python.h').exists():\n    \
+            source = '#include <Python.h>\\nint main(void) { return PY_MAJOR_VERSION; }'\n    \
+            command = ['cc', '-fsyntax-only', f'-I{include}', '-xc', '-']\n    \
+            print(subprocess.run(command, input=source, text=True, env={'PATH': '/usr/bin:/bin'}).returncode)\n";
+    let python = &crate::support::python().executable;
+    if !python.ancestors().nth(2).unwrap().join("include").is_dir() {
+        return skipped("an interpreter with its headers");
+    }
+    let context = TestContext::new();
+    let venv = venv(&context, python.to_str().unwrap());
+    let site = packproof::environment::Facts::ask(&venv.join("bin/python")).unwrap().purelib;
+    Site::install(&site, "eggs", "1.0", "", &[("eggs.py", "")]);
+    context.write("p/main.py", MAIN);
+    context.write("p/hooks/eggs.toml", "distribution = \"eggs\"\nreason = \"it compiles\"\nheaders = true\n");
+    let runs = |hooks: &str| {
+        context.write("p/packproof.toml", &format!("[runner]\nentry = \"main.py\"\n{hooks}\n"));
+        let built = context.command(&["build", "p", "--no-proof", "--python", "venv"]).output().unwrap();
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        let mut command = Command::new(context.at("p/dist/main"));
+        let output = finish(command.env("PACKPROOF_CACHE", context.at("cache")));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(runs(""), "True False\n");
+    assert_eq!(runs("hooks = [\"hooks\"]"), "True True\n0\n");
 }
 
 #[test]
