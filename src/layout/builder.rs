@@ -35,6 +35,18 @@ impl Builder {
         }
     }
 
+    /// What `change` makes of the content of an entry that is there. After an error nothing is left of it.
+    pub(super) fn change(
+        &mut self,
+        path: &ArchivePath,
+        change: impl FnOnce(Source) -> Result<Source, Error>,
+    ) -> Result<(), Error> {
+        if let Some(entry) = self.entries.get_mut(path) {
+            entry.source = change(std::mem::replace(&mut entry.source, Source::EmptyFolder))?;
+        }
+        Ok(())
+    }
+
     pub(super) fn get(&self, path: &ArchivePath) -> Option<&Entry> {
         self.entries.get(path)
     }

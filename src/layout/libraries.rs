@@ -31,10 +31,12 @@ pub(super) fn add(
     reached: &Reached,
     cache: Option<&Path>,
 ) -> Result<Native, Error> {
-    let objects = objects(builder, facts, interpreter, cache)?;
+    let kept = Stamped::open(cache, "elf", &[ElfFile::CODE, facts.prefix.as_os_str().as_encoded_bytes()]);
+    let objects = objects(builder, interpreter, &kept)?;
     let packages = Packages::of_this_machine();
     let policy = Policy::built_in();
     let rules = Rules {
+        read: &|file| elf(&kept, file).ok().flatten(),
         policy,
         max_glibc: config.audit.max_glibc.as_deref().and_then(GlibcVersion::parse),
         imported: &|module| reached.stdlib_surely.contains(module),
@@ -53,6 +55,7 @@ pub(super) fn add(
     });
     let loaded = objects.iter().cloned().chain(openers).collect();
     let closure = closure::close(loaded, &Loader::of_this_machine(), &rules);
+    kept.save();
     let mut files: BTreeMap<String, ElfFile> =
         objects.iter().map(|object| (object.place.clone(), object.elf.clone())).collect();
     let mut all = objects;
@@ -84,13 +87,7 @@ fn opened(builder: &Builder, reached: &Reached) -> BTreeMap<String, (PathBuf, Ve
 }
 
 /// Every ELF file of the tree as it is on the disk, the interpreter first.
-fn objects(
-    builder: &Builder,
-    facts: &Facts,
-    interpreter: &ArchivePath,
-    cache: Option<&Path>,
-) -> Result<Vec<Object>, Error> {
-    let kept = Stamped::open(cache, "elf", &[ElfFile::CODE, facts.prefix.as_os_str().as_encoded_bytes()]);
+fn objects(builder: &Builder, interpreter: &ArchivePath, kept: &Stamped) -> Result<Vec<Object>, Error> {
     let candidates: Vec<(&ArchivePath, &Path)> = builder
         .paths()
         .filter(|(path, entry)| may_be_elf(path.file_name(), entry.mode))
@@ -99,14 +96,11 @@ fn objects(
     let mut objects: Vec<Object> = candidates
         .into_par_iter()
         .map(|(place, file)| {
-            let Some(elf) = kept.get_or(file, || read_elf(file).map(|bytes| ElfFile::parse(&bytes)))? else {
-                return Ok(None);
-            };
+            let Some(elf) = elf(kept, file)? else { return Ok(None) };
             Ok(Some(Object { place: place.to_string(), disk: fs::canonicalize(file)?, elf }))
         })
         .filter_map(Result::transpose)
         .collect::<Result<_, Error>>()?;
-    kept.save();
     objects.sort_by_key(|object| object.place != interpreter.as_str());
     Ok(objects)
 }
@@ -116,17 +110,17 @@ fn may_be_elf(name: &str, mode: u32) -> bool {
     mode & 0o111 != 0 || name.ends_with(".so") || name.contains(".so.")
 }
 
+fn elf(kept: &Stamped, file: &Path) -> std::io::Result<Option<ElfFile>> {
+    kept.get_or(file, || read_elf(file).map(|bytes| ElfFile::parse(&bytes)))
+}
+
 /// Of a file that is none, the first bytes.
 fn read_elf(path: &Path) -> std::io::Result<Vec<u8>> {
     use std::io::Read as _;
-    let mut file = fs::File::open(path)?;
-    let mut bytes = vec![0; 4];
-    let length = file.read(&mut bytes)?;
-    bytes.truncate(length);
-    if is_elf(&bytes) {
-        file.read_to_end(&mut bytes)?;
-    }
-    Ok(bytes)
+    let mut head = Vec::with_capacity(4);
+    fs::File::open(path)?.take(4).read_to_end(&mut head)?;
+    // At once, into a buffer of its size: one that grows is copied, and zeroed before.
+    if is_elf(&head) { fs::read(path) } else { Ok(head) }
 }
 
 /// Puts the libraries into the tree under their own file names, with links as the system has them.
@@ -177,7 +171,9 @@ fn run_path(
     closure: &Closure,
 ) -> Result<(), Error> {
     let place = ArchivePath::new(object.place.clone())?;
-    let Some(Entry { source, .. }) = builder.get(&place) else { return Ok(()) };
+    if !builder.contains(&place) {
+        return Ok(());
+    }
     let folder = place.parent();
     let lib = ArchivePath::new(LIB)?;
     let to_lib = folder.as_ref().map_or_else(|| origin(LIB), |folder| origin(&relative(folder, &lib)));
@@ -216,15 +212,21 @@ fn run_path(
     if unchanged {
         return Ok(());
     }
-    let (path, mut bytes, why) = match source {
-        Source::Patched { path, bytes, why } => (path.clone(), bytes.clone(), both(why)),
-        Source::File(path) => (path.clone(), fs::read(path)?, "run path"),
-        Source::Generated(_) | Source::Bytecode { .. } | Source::Link(_) | Source::EmptyFolder => return Ok(()),
-    };
-    relocate::set_run_path(&mut bytes, &wanted, tag)
-        .map_err(|source| Error::Relocate { path: path.clone(), source })?;
-    builder.replace(&place, Source::Patched { path, bytes, why });
-    Ok(())
+    builder.change(&place, |source| {
+        let (path, mut bytes, why) = match source {
+            Source::Patched { path, bytes, why } => (path, bytes, both(why)),
+            Source::File(path) => {
+                let bytes = fs::read(&path)?;
+                (path, bytes, "run path")
+            }
+            other @ (Source::Generated(_) | Source::Bytecode { .. } | Source::Link(_) | Source::EmptyFolder) => {
+                return Ok(other);
+            }
+        };
+        relocate::set_run_path(&mut bytes, &wanted, tag)
+            .map_err(|source| Error::Relocate { path: path.clone(), source })?;
+        Ok(Source::Patched { path, bytes, why })
+    })
 }
 
 fn both(why: &'static str) -> &'static str {

@@ -1,5 +1,6 @@
 //! `missing-data`: a file that code names beside itself is not there, or stays behind.
 
+use std::cell::LazyCell;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -47,14 +48,17 @@ fn of_hooks(context: &Context<'_>, sink: &mut Sink) {
 /// Data of the application's that no package of it holds, and that nothing includes.
 fn left_behind(context: &Context<'_>, sink: &mut Sink) {
     let Some(native) = context.native else { return };
-    let packed: BTreeSet<&Path> =
-        native.planned.layout.entries.values().filter_map(|entry| entry.source.file()).collect();
+    // Sorting every path takes longer than all else here, and few applications name data.
+    let packed: LazyCell<BTreeSet<&Path>, _> =
+        LazyCell::new(|| native.planned.layout.entries.values().filter_map(|entry| entry.source.file()).collect());
     for data in context.graph.data().iter().filter(|data| data.found) {
         let module = context.graph.module(data.module);
         // What only tests of the application run is not packed either.
         let is_script = module.name.as_str() == "__main__" && data.module != crate::graph::ModuleId::MAIN;
-        let is_packed = packed.range(data.path.as_path()..).next().is_some_and(|next| next.starts_with(&data.path));
-        if module.origin != Origin::Application || is_script || is_packed {
+        if module.origin != Origin::Application || is_script {
+            continue;
+        }
+        if packed.range(data.path.as_path()..).next().is_some_and(|next| next.starts_with(&data.path)) {
             continue;
         }
         // It may be written, or be looked for in vain.
