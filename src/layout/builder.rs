@@ -35,18 +35,6 @@ impl Builder {
         }
     }
 
-    /// What `change` makes of the content of an entry that is there. After an error nothing is left of it.
-    pub(super) fn change(
-        &mut self,
-        path: &ArchivePath,
-        change: impl FnOnce(Source) -> Result<Source, Error>,
-    ) -> Result<(), Error> {
-        if let Some(entry) = self.entries.get_mut(path) {
-            entry.source = change(std::mem::replace(&mut entry.source, Source::EmptyFolder))?;
-        }
-        Ok(())
-    }
-
     pub(super) fn get(&self, path: &ArchivePath) -> Option<&Entry> {
         self.entries.get(path)
     }
@@ -76,7 +64,9 @@ impl Builder {
 
 fn describe(entry: &Entry) -> String {
     let what = match &entry.source {
-        Source::File(path) | Source::Patched { path, .. } => format!("`{}`", path.display()),
+        Source::File(path) | Source::Patched { path, .. } | Source::Relocated { path, .. } => {
+            format!("`{}`", path.display())
+        }
         Source::Generated(_) => "a file of packproof's own".to_owned(),
         Source::Bytecode { of } => format!("the bytecode of `{of}`"),
         Source::Link(target) => format!("a link to `{target}`"),

@@ -195,13 +195,9 @@ fn choose_among(
             }
             Kind::Folder => found.push(Found { relative: relative.clone(), source: Source::EmptyFolder, mode: 0o755 }),
             Kind::Closed => {
-                let mut below = Vec::new();
-                flatten(list_below(root, relative, &|_: &Path| false)?, &mut below);
-                let below = choose_among(root, real_root, &below, keep)?;
-                if below.is_empty() {
-                    found.push(Found { relative: relative.clone(), source: Source::EmptyFolder, mode: 0o755 });
-                }
-                found.extend(below);
+                let mut opened = vec![Listed { relative: relative.clone(), kind: Kind::Folder }];
+                flatten(list_below(root, relative, &|_: &Path| false)?, &mut opened);
+                found.extend(choose_among(root, real_root, &opened, keep)?);
             }
             Kind::Link => found.extend(link(real_root, &path, relative, keep)?),
             Kind::Other => {}
@@ -281,5 +277,30 @@ mod tests {
                 ("outer/f", &Source::File(outside.join("data/f"))),
             ]
         );
+    }
+
+    #[test]
+    fn a_closed_folder_is_listed_when_it_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        for file in ["a.py", "test/x.py", "test/deep/y.py", "test/deep/__pycache__/y.pyc", "z/test/w.py"] {
+            fs::create_dir_all(root.join(file).parent().unwrap()).unwrap();
+            fs::write(root.join(file), "").unwrap();
+        }
+        symlink("../a.py", root.join("test/link")).unwrap();
+        let listed = list(root, &|relative: &Path| relative == Path::new("test")).unwrap();
+        let named: Vec<_> = listed.iter().map(|listed| listed.relative.to_str().unwrap()).collect();
+        assert_eq!(named, ["a.py", "test", "z", "z/test", "z/test/w.py"]);
+        let taken = |listed: &[Listed], keep: &(dyn Fn(&Path) -> bool + Sync)| {
+            let found = choose(root, listed, keep).unwrap();
+            found.into_iter().map(|found| (found.relative, found.source)).collect::<Vec<_>>()
+        };
+        let open = list(root, &|_: &Path| false).unwrap();
+        let refused = |refused: &'static str| move |path: &Path| path != Path::new(refused);
+        for folder in ["none", "test", "test/deep", "test/x.py"] {
+            assert_eq!(taken(&listed, &refused(folder)), taken(&open, &refused(folder)), "{folder}");
+        }
+        let hollow = |path: &Path| path.parent() != Some(Path::new("test"));
+        assert_eq!(taken(&listed, &hollow), taken(&open, &hollow));
     }
 }
