@@ -10,7 +10,7 @@ pub(crate) mod place;
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -20,9 +20,11 @@ use crate::config;
 use crate::environment::{Environment, Requirements};
 use crate::graph::{Import, ModuleGraph};
 use crate::hooks::Hooks;
-use crate::layout::{Planned, Trees};
+use crate::layout::Planned;
 use crate::licenses::Inventory;
 use place::Places;
+
+pub use checks::record::{Compared, compare};
 
 pub(crate) use checks::elf::{Told, told as told_of_elf};
 pub(crate) use checks::overlap::counts as is_meant_to_be_imported;
@@ -120,17 +122,6 @@ struct Context<'a> {
     /// Nothing is looked at for one application alone.
     is_whole: bool,
     native: Option<Native<'a>>,
-    /// Folders that are listed already.
-    trees: &'a Trees,
-    /// Where digests of files are kept.
-    cache: Option<&'a Path>,
-}
-
-impl Context<'_> {
-    /// Of a file that was met when folders were listed.
-    fn size(&self, file: &Path) -> Option<u64> {
-        self.trees.size(file)
-    }
 }
 
 /// The artifact's native code; nothing where no layout was made.
@@ -169,16 +160,14 @@ impl Sink {
     }
 }
 
-/// Runs every check. `trees` are folders that are listed already, as far as they are; `cache` is where digests of files are
-/// kept.
+/// Runs every check. `compared` is what [`compare`] found.
 pub fn run(
     environment: &Environment,
     graph: &ModuleGraph,
     hooks: &Hooks,
     config: &config::Audit,
     scope: Scope<'_>,
-    trees: &Trees,
-    cache: Option<&Path>,
+    compared: &Compared,
 ) -> Report {
     let requirements = Requirements::of(environment);
     let places = Places::of(environment, graph);
@@ -186,7 +175,7 @@ pub fn run(
         Scope::Application(native) => (native, false),
         Scope::Environment => (None, true),
     };
-    let context = Context { environment, graph, hooks, requirements, places, is_whole, native, trees, cache };
+    let context = Context { environment, graph, hooks, requirements, places, is_whole, native };
     let mut sink = Sink::default();
     // What explains others comes first.
     checks::shadowed::check(&context, &mut sink);
@@ -204,7 +193,7 @@ pub fn run(
     checks::note::check(&context, &mut sink);
     checks::undeclared::check(&context, &config.declared, &config.optional, &mut sink);
     checks::unused::check(&context, &config.declared, &mut sink);
-    checks::record::check(&context, &mut sink);
+    checks::record::check(&context, compared, &mut sink);
     checks::editable::check(&context, &mut sink);
     checks::hook::check(&context, &mut sink);
     checks::native::check(&context, config.max_glibc.as_deref(), &mut sink);

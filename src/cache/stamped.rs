@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::fmt::{self, Display, Formatter};
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -45,7 +46,8 @@ impl Stamp {
         self.0[0]
     }
 
-    fn is_settled(self, now: SystemTime) -> bool {
+    /// Whether the file was left alone for long enough that another change would show.
+    pub fn is_settled(self, now: SystemTime) -> bool {
         let [_, _, modified, changed] = self.0;
         let limit = now.checked_sub(SETTLED).and_then(|limit| limit.duration_since(UNIX_EPOCH).ok());
         limit.is_some_and(|limit| u128::from(modified.max(changed)) < limit.as_nanos())
@@ -57,6 +59,13 @@ impl Stamp {
             part.copy_from_slice(&number.to_le_bytes());
         }
         bytes
+    }
+}
+
+impl Display for Stamp {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let [size, inode, modified, changed] = self.0;
+        write!(out, "{size} {inode} {modified} {changed}")
     }
 }
 

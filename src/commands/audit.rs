@@ -76,7 +76,10 @@ fn look(arguments: &cli::Audit, printer: Printer, progress: &dyn Progress) -> an
             let report = project.audit(plan.as_ref().ok());
             let view = View::of(&project.config.runner.name, &project.environment, &project.graph);
             let sites = if arguments.all { view.dynamic_of_the_application() } else { String::new() };
-            Ok(Looked { report, own: Own::of(Some(&project.config.root)), sites, blind: plan.err() })
+            let own = Own::of(Some(&project.config.root));
+            let (plan, blind) = plan.map_or_else(|error| (None, Some(error)), |plan| (Some(plan), None));
+            project.leave(plan);
+            Ok(Looked { report, own, sites, blind })
         }
         (Err(pipeline::Error::Config(config::Error::NoEntry { .. })), Some(python)) => {
             let python = std::path::absolute(python).with_context(|| format!("no `{}`", python.display()))?;

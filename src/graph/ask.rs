@@ -12,14 +12,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 
 use super::syntax::Opaque;
 use super::{ImportKind, ModuleGraph, ModuleId, Names, Origin, Target};
-use crate::cache;
+use crate::cache::{self, stamped::Stamp};
 use crate::environment::{Environment, Facts, child};
 
 const SCRIPT: &str = include_str!("ask.py");
@@ -63,12 +63,20 @@ struct Kept {
     answer: Answer,
 }
 
+/// What an answer hangs on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Held {
+    stamp: String,
+    /// It says enough for an answer to be kept.
+    settled: bool,
+}
+
 /// Questions that are under way.
 #[derive(Debug)]
 pub struct Questions {
     wanted: BTreeSet<ModuleId>,
     kept: BTreeMap<String, Kept>,
-    stamps: BTreeMap<String, String>,
+    stamps: BTreeMap<String, Held>,
     store: Option<PathBuf>,
     /// Nothing where all is known.
     answers: Option<JoinHandle<Vec<Answer>>>,
@@ -88,17 +96,17 @@ impl ModuleGraph {
         let store = cache.map(|root| root.join("names").join(key(environment) + ".json"));
         let kept: BTreeMap<String, Kept> = store.as_deref().and_then(load).unwrap_or_default();
         let beside = self.sources_by_origin(&wanted);
-        let stamps: BTreeMap<String, String> = wanted
+        let stamps: BTreeMap<String, Held> = wanted
             .iter()
             .map(|id| {
                 let module = self.module(*id);
-                let stamp = stamp(module.file.as_deref()) + " " + beside.get(&module.origin).map_or("", |hash| hash);
-                (module.name.to_string(), stamp)
+                let beside = beside.get(&module.origin).map_or("", |hash| hash);
+                (module.name.to_string(), held(module.file.as_deref(), beside))
             })
             .collect();
         let open: VecDeque<String> = stamps
             .iter()
-            .filter(|(name, stamp)| kept.get(*name).is_none_or(|kept| kept.stamp != **stamp))
+            .filter(|(name, held)| kept.get(*name).is_none_or(|kept| kept.stamp != held.stamp))
             .map(|(name, _)| name.clone())
             .collect();
         let facts = environment.facts.clone();
@@ -113,17 +121,21 @@ impl ModuleGraph {
         let answers = answers.map(|answers| answers.join().unwrap_or_default()).unwrap_or_default();
         let asked = answers.len();
         for answer in answers {
-            let stamp = stamps.get(answer.module.as_str()).cloned().unwrap_or_default();
+            let stamp = stamps.get(answer.module.as_str()).map_or_else(String::new, |held| held.stamp.clone());
             kept.insert(answer.module.clone(), Kept { stamp, answer });
         }
-        if let (Some(store), Ok(bytes), true) = (store, serde_json::to_vec(&kept), asked > 0) {
+        let is_settled = |name: &String| stamps.get(name).is_none_or(|held| held.settled);
+        let settled: BTreeMap<&String, &Kept> = kept.iter().filter(|(name, _)| is_settled(name)).collect();
+        if let (Some(store), Ok(bytes), true) = (store, serde_json::to_vec(&settled), asked > 0) {
             // Without a cache it is asked again.
             let _ = cache::keep(&store, &bytes, MOST);
         }
         for id in wanted {
             let module = &mut self.modules[id.index()];
             let Some(Kept { answer, stamp }) = kept.get(module.name.as_str()) else { continue };
-            if let (Some(names), true) = (&answer.names, stamps.get(module.name.as_str()) == Some(stamp)) {
+            if let (Some(names), true) =
+                (&answer.names, stamps.get(module.name.as_str()).is_some_and(|held| held.stamp == *stamp))
+            {
                 let mut names: Box<[Box<str>]> = names.iter().cloned().collect();
                 names.sort_unstable();
                 module.symbols.observed = Some(Observed {
@@ -203,13 +215,13 @@ fn key(environment: &Environment) -> String {
     hasher.finalize().to_hex()[..32].to_owned()
 }
 
-/// Size and time of change.
-fn stamp(file: Option<&Path>) -> String {
-    let metadata = file.and_then(|file| fs_err::metadata(file).ok());
-    metadata.map_or_else(String::new, |metadata| {
-        let changed = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-        format!("{} {}", metadata.len(), changed.unwrap_or_default().as_nanos())
-    })
+/// By the module's file, where it has one, and what else of its distribution counts.
+fn held(file: Option<&Path>, beside: &str) -> Held {
+    match file.map(Stamp::of) {
+        None => Held { stamp: format!(" {beside}"), settled: true },
+        Some(None) => Held { stamp: format!("gone {beside}"), settled: false },
+        Some(Some(stamp)) => Held { stamp: format!("{stamp} {beside}"), settled: stamp.is_settled(SystemTime::now()) },
+    }
 }
 
 fn load(store: &Path) -> Option<BTreeMap<String, Kept>> {
@@ -295,5 +307,34 @@ impl Drop for Asking {
             let _ = kill_process_group(group, Signal::KILL);
         }
         let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fs_err as fs;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_does_not_outlive_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, other) = (folder.path().join("x.so"), folder.path().join("other"));
+        let old = SystemTime::now() - Duration::from_hours(1);
+        let write = |file: &Path, text: &str| {
+            fs::write(file, text).unwrap();
+            fs::File::open(file).unwrap().set_modified(old).unwrap();
+        };
+        write(&file, "one");
+        let before = held(Some(&file), "");
+        assert!(!before.settled, "its time of change is now, whatever its time of modification");
+        assert_eq!(held(Some(&file), ""), before);
+        assert_ne!(held(Some(&file), "beside"), before);
+        // Of the same size, and with the same time of modification.
+        write(&other, "two");
+        fs::rename(&other, &file).unwrap();
+        assert_ne!(held(Some(&file), ""), before);
+        fs::remove_file(&file).unwrap();
+        assert!(!held(Some(&file), "").settled && held(None, "").settled);
     }
 }

@@ -236,6 +236,11 @@ impl ModuleGraph {
         exact.or_else(|| self.configured.iter().find(|(name, _)| near(name))).map(|(_, key)| *key)
     }
 
+    /// Waits until what was read is kept.
+    pub fn settle(&mut self) {
+        drop(std::mem::take(&mut self.writing));
+    }
+
     /// What the configuration leaves out of the environment.
     pub fn without(&self) -> &Without {
         &self.without

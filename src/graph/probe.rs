@@ -328,10 +328,31 @@ impl<'a> Collector<'a> {
         !is_opened
     }
 
+    /// Whether it is importlib's own `import_module`, and no other function of that name.
+    fn is_import_module(&self, function: &Expr) -> bool {
+        let is_it = |local: &str, known: &str| self.aliases.get(local).is_some_and(|alias| *alias == known);
+        match function {
+            Expr::Name(name) => is_it(&name.id, "import_module"),
+            Expr::Attribute(attribute) => attribute.value.as_name_expr().is_some_and(|name| {
+                let is_named = name.id.as_str() == "importlib" && self.imported.contains("importlib");
+                attribute.attr.as_str() == "import_module" && (is_named || is_it(&name.id, "importlib"))
+            }),
+            _ => false,
+        }
+    }
+
     fn import_call(&mut self, call: &'a ast::ExprCall) {
-        let kind = if self.kind == ImportKind::TypeChecking { ImportKind::TypeChecking } else { ImportKind::Dynamic };
         match call.arguments.find_argument_value("name", 0).and_then(asked) {
-            Some(module) => self.import(call, kind, module, Names::Module),
+            Some(module) => {
+                // A statement in other words. What a relative name is relative to may be told by another argument.
+                let is_plain = matches!(module, Asked::Absolute(_)) && self.is_import_module(&call.func);
+                let kind = match self.kind {
+                    ImportKind::TypeChecking => ImportKind::TypeChecking,
+                    _ if is_plain && self.in_module() && self.is_certain() => ImportKind::Unconditional,
+                    _ => ImportKind::Dynamic,
+                };
+                self.import(call, kind, module, Names::Module);
+            }
             None => self.site(call, Dynamic::Import),
         }
     }

@@ -241,6 +241,44 @@ import_module(f'x.{y}')
     assert_eq!(read(text).sites.iter().map(|site| site.line).collect::<Vec<_>>(), [6, 7]);
 }
 
+/// A statement in other words, where it is importlib's own function, and nothing stands between.
+#[test]
+fn a_call_that_is_an_import_statement() {
+    let text = "\
+import importlib, importlib as lib
+from importlib import import_module as load
+a = importlib.import_module('a').x
+load('b')
+lib.import_module('c')
+try: load('d')
+except ImportError: pass
+if e: load('e')
+f = f and load('f')
+def g(): load('g')
+h = lambda: load('h')
+loader.import_module('i')
+load('.j', package='k')
+import_module('l')
+";
+    let found: Vec<_> = imports(text).into_iter().skip(3).collect();
+    assert_eq!(
+        found,
+        [
+            "3 Unconditional a",
+            "4 Unconditional b",
+            "5 Unconditional c",
+            "6 Dynamic d",
+            "8 Dynamic e",
+            "9 Dynamic f",
+            "10 Dynamic g",
+            "11 Dynamic h",
+            "12 Dynamic i",
+            "13 Dynamic .j",
+            "14 Dynamic l",
+        ]
+    );
+}
+
 /// Written on a newer Python than the target's.
 #[test]
 fn syntax_that_the_target_does_not_have() {

@@ -64,7 +64,9 @@ impl Builder {
 
 fn describe(entry: &Entry) -> String {
     let what = match &entry.source {
-        Source::File(path) | Source::Patched { path, .. } => format!("`{}`", path.display()),
+        Source::File(path) | Source::Patched { path, .. } | Source::Relocated { path, .. } => {
+            format!("`{}`", path.display())
+        }
         Source::Generated(_) => "a file of packproof's own".to_owned(),
         Source::Bytecode { of } => format!("the bytecode of `{of}`"),
         Source::Link(target) => format!("a link to `{target}`"),

@@ -1,17 +1,17 @@
 //! A `__pycache__` entry for every source file that can be imported.
 
 use super::builder::Builder;
-use super::{Entry, Error, Source};
+use super::{Entry, Error, Origin, Source};
 use crate::environment::Facts;
 use crate::format::ArchivePath;
 
 pub(super) fn add(builder: &mut Builder, facts: &Facts) -> Result<(), Error> {
-    let sources: Vec<(ArchivePath, Entry)> = builder
+    let sources: Vec<(ArchivePath, Origin)> = builder
         .paths()
         .filter(|(path, entry)| is_importable(path) && !matches!(entry.source, Source::Link(_) | Source::EmptyFolder))
-        .map(|(path, entry)| (path.clone(), entry.clone()))
+        .map(|(path, entry)| (path.clone(), entry.origin.clone()))
         .collect();
-    for (path, entry) in sources {
+    for (path, origin) in sources {
         let name = path.file_name();
         let stem = name.strip_suffix(".py").unwrap_or(name);
         let cached = format!("__pycache__/{stem}.{}.pyc", facts.cache_tag);
@@ -19,7 +19,7 @@ pub(super) fn add(builder: &mut Builder, facts: &Facts) -> Result<(), Error> {
             Some(parent) => parent.join(&cached)?,
             None => ArchivePath::new(cached)?,
         };
-        builder.add(cached, Entry { source: Source::Bytecode { of: path }, mode: 0o644, origin: entry.origin })?;
+        builder.add(cached, Entry { source: Source::Bytecode { of: path }, mode: 0o644, origin })?;
     }
     Ok(())
 }

@@ -86,12 +86,13 @@ fn site(
         // pip renames what it is about to remove to `~name`.
         let half_removed = text.starts_with('~');
         let finder = text.starts_with("__editable__") && text.ends_with("_finder.py");
-        let owner = owners.get(folder.join(path).as_os_str());
+        let is_left_out = |file: &Path| {
+            without.holds(file) || owners.get(file.as_os_str()).is_some_and(|owner| left_out.contains(*owner))
+        };
         !half_removed
             && !finder
-            && !without.holds(&folder.join(path))
             && !PLUMBING.contains(&text)
-            && owner.is_none_or(|owner| !left_out.contains(*owner))
+            && !((!without.is_empty() || !left_out.is_empty()) && is_left_out(&folder.join(path)))
     };
     for found in trees.files(folder, &keep)? {
         let path = below(place.as_str(), &found.relative)?;

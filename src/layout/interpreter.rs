@@ -2,13 +2,12 @@
 //!
 //! What of an installation stays behind: tests of the standard library and the wheels that ensurepip installs, unless
 //! something imports them; the static library and what else is there to build extension modules with; `EXTERNALLY-MANAGED`, which forbids pip to touch
-//! a system's Python; other packages' folders, which `distributions` brings.
+//! a system's Python; other packages' folders, which `distributions` brings. Paths that are compiled in are `libraries`' business.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use rayon::prelude::*;
 
 use super::builder::Builder;
 use super::walk::Trees;
@@ -16,7 +15,6 @@ use super::{Entry, Error, Origin, Source, below, variables};
 use crate::environment::Facts;
 use crate::format::ArchivePath;
 use crate::graph::Without;
-use crate::native::{is_elf, relocate};
 
 /// Prefixes that every system has; that they are compiled in says nothing about the build machine.
 pub(super) const COMMON_PREFIXES: &[&str] = &["/usr", "/usr/local"];
@@ -56,7 +54,7 @@ pub(super) fn add(
 }
 
 fn executable(builder: &mut Builder, facts: &Facts, interpreter: &ArchivePath) -> Result<(), Error> {
-    let source = scrubbed(&facts.base_executable, facts)?;
+    let source = Source::File(facts.base_executable.clone());
     builder.add(interpreter.clone(), Entry { source, mode: 0o755, origin: Origin::Interpreter })?;
 
     for link in ["python".to_owned(), "python3".to_owned(), facts.python_name()] {
@@ -81,8 +79,7 @@ fn shared_library(builder: &mut Builder, facts: &Facts) -> Result<(), Error> {
             }
             continue;
         };
-        let path = fs::canonicalize(path)?;
-        let source = scrubbed(&path, facts)?;
+        let source = Source::File(fs::canonicalize(path)?);
         builder.add(below("lib", Path::new(name))?, Entry { source, mode: 0o755, origin: Origin::Interpreter })?;
     }
     Ok(())
@@ -109,37 +106,17 @@ fn stdlib(
         let seeds = text == "ensurepip/_bundled" && !reached.contains("ensurepip") && !reached.contains("venv");
         !packages && !building && !seeds && !without.holds(&folder.join(path)) && (keep_tests || !TESTS.contains(&text))
     };
-    // A hundred libraries are read through.
-    let sources = trees.files(folder, &keep)?.into_par_iter().map(|found| {
+    for found in trees.files(folder, &keep)? {
+        let path = below(root.to_str().unwrap_or_default(), &found.relative)?;
         let source = match found.source {
-            Source::File(file) if is_library(&file) => scrubbed(&file, facts)?,
             Source::File(file) if is_build_data(&file) => variables::patched(&file, &facts.base_prefix)?,
             other => other,
         };
-        Ok((found.relative, source, found.mode))
-    });
-    for (relative, source, mode) in sources.collect::<Result<Vec<_>, Error>>()? {
-        let path = below(root.to_str().unwrap_or_default(), &relative)?;
-        builder.add(path, Entry { source, mode, origin: Origin::Stdlib })?;
+        builder.add(path, Entry { source, mode: found.mode, origin: Origin::Stdlib })?;
     }
     Ok(())
 }
 
 fn is_build_data(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"_sysconfigdata"))
-}
-
-fn is_library(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "so")
-}
-
-/// The file, changed only where it names the interpreter's prefix. Run paths are `libraries`' business.
-fn scrubbed(path: &Path, facts: &Facts) -> Result<Source, Error> {
-    let prefix = facts.base_prefix.to_string_lossy();
-    let mut bytes = fs::read(path)?;
-    let common = COMMON_PREFIXES.contains(&prefix.as_ref());
-    if common || !is_elf(&bytes) || relocate::scrub(&mut bytes, &prefix) == 0 {
-        return Ok(Source::File(path.to_owned()));
-    }
-    Ok(Source::Patched { path: path.to_owned(), bytes, why: "compiled-in prefix" })
 }

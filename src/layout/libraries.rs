@@ -1,17 +1,16 @@
 //! The shared libraries that the tree needs: packed into `lib/`, and found there.
 //!
-//! The interpreter gets the run path `$ORIGIN/../lib` as a DT_RPATH, which serves every file that the process loads and
-//! that has no RUNPATH of its own. A file with one is told otherwise: it becomes a DT_RPATH, which does not switch the
-//! interpreter's off. Run paths that name folders of the build machine go. Nothing else is touched.
+//! What is changed of the files that need them, [`relocation`](super::relocation) decides.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::builder::Builder;
-use super::pathfile::{normalise, relative};
+use super::relocation::{self, Fit};
 use super::{Entry, Error, Origin, Reached, Source, below, walk};
 use crate::cache::stamped::Stamped;
 use crate::config::Config;
@@ -20,7 +19,7 @@ use crate::format::ArchivePath;
 use crate::licenses::debian::Packages;
 use crate::licenses::is_strong_copyleft;
 use crate::native::closure::{self, LIB, Object, Rules};
-use crate::native::relocate::{self, Tag};
+use crate::native::relocate::{self, Relocation};
 use crate::native::{Closure, ElfFile, GlibcVersion, HOST_MACHINE, Loader, Native, Opened, Policy, is_elf, opened};
 
 pub(super) fn add(
@@ -31,10 +30,12 @@ pub(super) fn add(
     reached: &Reached,
     cache: Option<&Path>,
 ) -> Result<Native, Error> {
-    let objects = objects(builder, facts, interpreter, cache)?;
+    let elves = Elves::of(facts, cache);
+    let (objects, fits) = objects(builder, interpreter, &elves)?;
     let packages = Packages::of_this_machine();
     let policy = Policy::built_in();
     let rules = Rules {
+        read: &|file| elves.read(file).ok().flatten().map(|known| known.elf),
         policy,
         max_glibc: config.audit.max_glibc.as_deref().and_then(GlibcVersion::parse),
         imported: &|module| reached.stdlib_surely.contains(module),
@@ -53,6 +54,7 @@ pub(super) fn add(
     });
     let loaded = objects.iter().cloned().chain(openers).collect();
     let closure = closure::close(loaded, &Loader::of_this_machine(), &rules);
+    elves.kept.save();
     let mut files: BTreeMap<String, ElfFile> =
         objects.iter().map(|object| (object.place.clone(), object.elf.clone())).collect();
     let mut all = objects;
@@ -60,8 +62,9 @@ pub(super) fn add(
         files.insert(object.place.clone(), object.elf.clone());
         all.push(object);
     }
-    for object in all.iter().filter(|object| object.elf.machine == HOST_MACHINE) {
-        run_path(builder, facts, interpreter, object, &closure)?;
+    for object in &all {
+        let fit = fits.get(&object.place).copied().unwrap_or_default();
+        relocation::add(builder, facts, interpreter, object, fit, &closure)?;
     }
     let roots = all
         .iter()
@@ -83,32 +86,61 @@ fn opened(builder: &Builder, reached: &Reached) -> BTreeMap<String, (PathBuf, Ve
     sources.collect()
 }
 
-/// Every ELF file of the tree as it is on the disk, the interpreter first.
+/// What is known of files: kept, as they are large.
+struct Elves {
+    kept: Stamped,
+    /// The interpreter's, which may be compiled in.
+    prefix: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Known {
+    elf: ElfFile,
+    fit: Fit,
+}
+
+impl Elves {
+    fn of(facts: &Facts, cache: Option<&Path>) -> Self {
+        let prefix = facts.base_prefix.to_string_lossy().into_owned();
+        let environment = facts.prefix.as_os_str().as_encoded_bytes();
+        let key = [ElfFile::CODE, Relocation::CODE, prefix.as_bytes(), environment];
+        Self { kept: Stamped::open(cache, "elf", &key), prefix }
+    }
+
+    /// Nothing of a file that is none.
+    fn read(&self, file: &Path) -> std::io::Result<Option<Known>> {
+        self.kept.get_or(file, || {
+            let bytes = read_elf(file)?;
+            Ok(ElfFile::parse(&bytes).map(|elf| {
+                let fit = Fit { names_prefix: relocate::holds(&bytes, &self.prefix), room: relocate::room(&bytes) };
+                Known { elf, fit }
+            }))
+        })
+    }
+}
+
+/// Every ELF file of the tree as it is on the disk, the interpreter first; and by place what can be changed of each.
 fn objects(
     builder: &Builder,
-    facts: &Facts,
     interpreter: &ArchivePath,
-    cache: Option<&Path>,
-) -> Result<Vec<Object>, Error> {
-    let kept = Stamped::open(cache, "elf", &[ElfFile::CODE, facts.prefix.as_os_str().as_encoded_bytes()]);
+    elves: &Elves,
+) -> Result<(Vec<Object>, BTreeMap<String, Fit>), Error> {
     let candidates: Vec<(&ArchivePath, &Path)> = builder
         .paths()
         .filter(|(path, entry)| may_be_elf(path.file_name(), entry.mode))
         .filter_map(|(path, entry)| Some((path, entry.source.file()?)))
         .collect();
-    let mut objects: Vec<Object> = candidates
+    let mut objects: Vec<(Object, Fit)> = candidates
         .into_par_iter()
         .map(|(place, file)| {
-            let Some(elf) = kept.get_or(file, || read_elf(file).map(|bytes| ElfFile::parse(&bytes)))? else {
-                return Ok(None);
-            };
-            Ok(Some(Object { place: place.to_string(), disk: fs::canonicalize(file)?, elf }))
+            let Some(Known { elf, fit }) = elves.read(file)? else { return Ok(None) };
+            Ok(Some((Object { place: place.to_string(), disk: fs::canonicalize(file)?, elf }, fit)))
         })
         .filter_map(Result::transpose)
         .collect::<Result<_, Error>>()?;
-    kept.save();
-    objects.sort_by_key(|object| object.place != interpreter.as_str());
-    Ok(objects)
+    objects.sort_by_key(|(object, _)| object.place != interpreter.as_str());
+    let fits = objects.iter().map(|(object, fit)| (object.place.clone(), *fit)).collect();
+    Ok((objects.into_iter().map(|(object, _)| object).collect(), fits))
 }
 
 /// Libraries and programs; reading everything else would double the time of a build.
@@ -119,14 +151,10 @@ fn may_be_elf(name: &str, mode: u32) -> bool {
 /// Of a file that is none, the first bytes.
 fn read_elf(path: &Path) -> std::io::Result<Vec<u8>> {
     use std::io::Read as _;
-    let mut file = fs::File::open(path)?;
-    let mut bytes = vec![0; 4];
-    let length = file.read(&mut bytes)?;
-    bytes.truncate(length);
-    if is_elf(&bytes) {
-        file.read_to_end(&mut bytes)?;
-    }
-    Ok(bytes)
+    let mut head = Vec::with_capacity(4);
+    fs::File::open(path)?.take(4).read_to_end(&mut head)?;
+    // At once, into a buffer of its size: one that grows is copied, and zeroed before.
+    if is_elf(&head) { fs::read(path) } else { Ok(head) }
 }
 
 /// Puts the libraries into the tree under their own file names, with links as the system has them.
@@ -167,107 +195,4 @@ fn links(file: &Path, name: &str) -> Vec<(String, String)> {
         at = target;
     }
     chain
-}
-
-fn run_path(
-    builder: &mut Builder,
-    facts: &Facts,
-    interpreter: &ArchivePath,
-    object: &Object,
-    closure: &Closure,
-) -> Result<(), Error> {
-    let place = ArchivePath::new(object.place.clone())?;
-    let Some(Entry { source, .. }) = builder.get(&place) else { return Ok(()) };
-    let folder = place.parent();
-    let lib = ArchivePath::new(LIB)?;
-    let to_lib = folder.as_ref().map_or_else(|| origin(LIB), |folder| origin(&relative(folder, &lib)));
-
-    let own = object.elf.run_paths();
-    let mut wanted: Vec<String> = Vec::new();
-    for path in own {
-        let kept =
-            if path.starts_with('$') { Some(path.clone()) } else { rebased(builder, facts, path, folder.as_ref())? };
-        if let Some(kept) = kept
-            && !wanted.contains(&kept)
-        {
-            wanted.push(kept);
-        }
-    }
-    let is_interpreter = place == *interpreter;
-    let reaches_lib = |paths: &[String]| paths.iter().any(|path| same_folder(path, &to_lib));
-    let mut tag = Tag::Keep;
-    if is_interpreter {
-        let needs_lib = !closure.packed.is_empty() || facts.shared_library.is_some();
-        if !needs_lib && wanted == own {
-            return Ok(());
-        }
-        wanted.retain(|path| !same_folder(path, &to_lib));
-        wanted.insert(0, to_lib);
-        tag = Tag::Rpath;
-    } else if object.elf.interpreter.is_none()
-        && object.elf.runpath.is_some()
-        && closure.need_packed.contains(&object.place)
-        && !reaches_lib(&wanted)
-    {
-        // Its own folders are searched as before; then the interpreter's.
-        tag = Tag::Rpath;
-    }
-    let unchanged = wanted == own && (tag == Tag::Keep || object.elf.runpath.is_none());
-    if unchanged {
-        return Ok(());
-    }
-    let (path, mut bytes, why) = match source {
-        Source::Patched { path, bytes, why } => (path.clone(), bytes.clone(), both(why)),
-        Source::File(path) => (path.clone(), fs::read(path)?, "run path"),
-        Source::Generated(_) | Source::Bytecode { .. } | Source::Link(_) | Source::EmptyFolder => return Ok(()),
-    };
-    relocate::set_run_path(&mut bytes, &wanted, tag)
-        .map_err(|source| Error::Relocate { path: path.clone(), source })?;
-    builder.replace(&place, Source::Patched { path, bytes, why });
-    Ok(())
-}
-
-fn both(why: &'static str) -> &'static str {
-    if why == "compiled-in prefix" { "run path, compiled-in prefix" } else { why }
-}
-
-/// An absolute folder of a run path, as it is to read in the tree. A folder of the interpreter's installation has its
-/// like there; another one that exists on the build machine would make the artifact load there what it can load nowhere
-/// else. One that does not exist has no part in what the environment does, and stays as it is.
-fn rebased(
-    builder: &Builder,
-    facts: &Facts,
-    path: &str,
-    folder: Option<&ArchivePath>,
-) -> Result<Option<String>, Error> {
-    let path = normalise(Path::new(path));
-    for prefix in [&facts.base_prefix, &facts.prefix] {
-        if let Ok(inside) = path.strip_prefix(prefix)
-            && !is_common(prefix)
-        {
-            let Some(folder) = folder else { return Ok(None) };
-            if inside.as_os_str().is_empty() {
-                return Ok(None);
-            }
-            let target = below("", inside)?;
-            let is_there = target.as_str() == LIB || builder.holds_folder(&target);
-            return Ok(is_there.then(|| origin(&relative(folder, &target))));
-        }
-    }
-    Ok((!path.is_dir()).then(|| path.display().to_string()))
-}
-
-/// Prefixes that every system has.
-fn is_common(prefix: &Path) -> bool {
-    [Path::new("/usr"), Path::new("/usr/local")].contains(&prefix)
-}
-
-fn origin(way: &str) -> String {
-    if way == "." { "$ORIGIN".to_owned() } else { format!("$ORIGIN/{way}") }
-}
-
-/// By text, `$ORIGIN/../lib` and `${ORIGIN}/../lib/` are the same.
-fn same_folder(a: &str, b: &str) -> bool {
-    let plain = |text: &str| text.replace("${ORIGIN}", "$ORIGIN").trim_end_matches('/').to_owned();
-    plain(a) == plain(b)
 }

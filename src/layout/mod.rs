@@ -23,6 +23,7 @@ mod interpreter;
 mod libraries;
 mod pathfile;
 mod record;
+mod relocation;
 mod roots;
 mod seeds;
 mod startup;
@@ -30,6 +31,7 @@ mod tcl;
 mod variables;
 mod walk;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -38,6 +40,7 @@ use crate::environment::Environment;
 use crate::format::{ArchivePath, InvalidArchivePath};
 use crate::graph::{ApplicationModule, Without};
 use crate::names::DistName;
+use crate::native::relocate::Relocation;
 use crate::native::{Native, Opened};
 
 pub use roots::changes_roots;
@@ -69,6 +72,9 @@ pub enum Source {
     File(PathBuf),
     /// A file on the disk with a change; the bytes are what the artifact gets.
     Patched { path: PathBuf, bytes: Vec<u8>, why: &'static str },
+    /// An ELF file of the disk with a change in place, which is made when it is packed: an audit needs no more than that it
+    /// can be.
+    Relocated { path: PathBuf, relocation: Relocation, why: &'static str },
     /// Made by packproof.
     Generated(Vec<u8>),
     /// Bytecode of another entry, which holds Python source: `__pycache__/x.cpython-311.pyc` of `x.py`.
@@ -83,9 +89,27 @@ impl Source {
     /// The file on the disk that it is, or is made of.
     pub fn file(&self) -> Option<&Path> {
         match self {
-            Self::File(path) | Self::Patched { path, .. } => Some(path),
+            Self::File(path) | Self::Patched { path, .. } | Self::Relocated { path, .. } => Some(path),
             Self::Generated(_) | Self::Bytecode { .. } | Self::Link(_) | Self::EmptyFolder => None,
         }
+    }
+
+    /// What of a file of the disk is changed, in a few words; nothing where it stays as it is.
+    pub fn change(&self) -> Option<&'static str> {
+        match self {
+            Self::Patched { why, .. } | Self::Relocated { why, .. } => Some(why),
+            Self::File(_) | Self::Generated(_) | Self::Bytecode { .. } | Self::Link(_) | Self::EmptyFolder => None,
+        }
+    }
+
+    /// What the artifact gets; nothing for bytecode, links and folders.
+    pub fn content(&self) -> std::io::Result<Option<Cow<'_, [u8]>>> {
+        Ok(match self {
+            Self::File(path) => Some(Cow::Owned(fs_err::read(path)?)),
+            Self::Patched { bytes, .. } | Self::Generated(bytes) => Some(Cow::Borrowed(bytes)),
+            Self::Relocated { path, relocation, .. } => Some(Cow::Owned(relocation.read(path)?)),
+            Self::Bytecode { .. } | Self::Link(_) | Self::EmptyFolder => None,
+        })
     }
 }
 

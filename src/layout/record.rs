@@ -6,7 +6,10 @@
 //!
 //! Source: <https://packaging.python.org/en/latest/specifications/recording-installed-packages/>
 
+use std::io;
+
 use fs_err as fs;
+use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
 use super::builder::Builder;
@@ -19,17 +22,24 @@ pub(super) fn adapt(builder: &mut Builder) -> Result<(), Error> {
         .filter(|(path, _)| path.file_name() == "RECORD" && is_in_dist_info(path))
         .map(|(path, _)| path.clone())
         .collect();
-    for path in records {
-        let Some(Entry { source: Source::File(file), .. }) = builder.get(&path) else { continue };
-        let (file, text) = (file.clone(), fs::read_to_string(file)?);
-        let site = path.parent().and_then(|info| info.parent());
-        let look = |named: &str| found(builder, site.as_ref(), named);
-        if let Some(text) = rewrite(&text, &look) {
-            let source = Source::Patched { path: file, bytes: text.into_bytes(), why: "hashes of changed files" };
-            builder.replace(&path, source);
-        }
+    let as_packed = &*builder;
+    let adapted =
+        records.into_par_iter().filter_map(|path| adapted(as_packed, &path).map(|it| Some((path, it?))).transpose());
+    for (path, source) in adapted.collect::<Result<Vec<_>, Error>>()? {
+        builder.replace(&path, source);
     }
     Ok(())
+}
+
+/// Nothing where it stays as it is.
+fn adapted(builder: &Builder, path: &ArchivePath) -> Result<Option<Source>, Error> {
+    let Some(Entry { source: Source::File(file), .. }) = builder.get(path) else { return Ok(None) };
+    let text = fs::read_to_string(file)?;
+    let site = path.parent().and_then(|info| info.parent());
+    let look = |named: &str| found(builder, site.as_ref(), named);
+    let source =
+        |text: String| Source::Patched { path: file.clone(), bytes: text.into_bytes(), why: "hashes of changed files" };
+    Ok(rewrite(&text, &look)?.map(source))
 }
 
 fn is_in_dist_info(path: &ArchivePath) -> bool {
@@ -46,7 +56,7 @@ enum Found {
     NotPacked,
 }
 
-fn found(builder: &Builder, site: Option<&ArchivePath>, named: &str) -> Found {
+fn found(builder: &Builder, site: Option<&ArchivePath>, named: &str) -> io::Result<Found> {
     let mut parts: Vec<&str> = site.map_or(Vec::new(), |site| site.as_str().split('/').collect());
     for part in named.split('/') {
         match part {
@@ -56,30 +66,38 @@ fn found(builder: &Builder, site: Option<&ArchivePath>, named: &str) -> Found {
         }
     }
     let entry = ArchivePath::new(parts.join("/")).ok().and_then(|path| builder.get(&path));
-    match entry.map(|entry| &entry.source) {
-        Some(Source::Patched { bytes, .. } | Source::Generated(bytes)) => Found::Changed(hash(bytes), bytes.len()),
+    Ok(match entry.map(|entry| &entry.source) {
+        Some(source @ (Source::Patched { .. } | Source::Relocated { .. } | Source::Generated(_))) => {
+            let bytes = source.content()?.unwrap_or_default();
+            Found::Changed(hash(&bytes), bytes.len())
+        }
         // Bytecode is compiled anew: an installer's hash would be of its own.
         None | Some(Source::Bytecode { .. }) => Found::NotPacked,
         Some(Source::File(_) | Source::Link(_) | Source::EmptyFolder) => Found::AsItWas,
-    }
+    })
 }
 
 /// Nothing where every line stays as it is. Lines without a hash, as installers write them for bytecode and for RECORD
 /// itself, always do; so does a line that is no whole row, as a name with a line end in it would make.
-fn rewrite(text: &str, look: &dyn Fn(&str) -> Found) -> Option<String> {
+fn rewrite(text: &str, look: &dyn Fn(&str) -> io::Result<Found>) -> io::Result<Option<String>> {
     let mut rewritten = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
-        match row(line).map(|named| (look(&named), named)) {
-            None | Some((Found::AsItWas, _)) => rewritten.push_str(line),
-            Some((Found::NotPacked, _)) => {}
-            Some((Found::Changed(hash, size), named)) => {
+        let Some(named) = row(line) else {
+            rewritten.push_str(line);
+            continue;
+        };
+        match look(&named)? {
+            Found::AsItWas => rewritten.push_str(line),
+            Found::NotPacked => {}
+            Found::Changed(hash, size) => {
                 let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
-                writer.write_record([&named, &hash, &size.to_string()]).ok()?;
-                rewritten.push_str(&String::from_utf8(writer.into_inner().ok()?).ok()?);
+                writer.write_record([&named, &hash, &size.to_string()])?;
+                let row = writer.into_inner().map_err(|error| io::Error::other(error.to_string()))?;
+                rewritten.push_str(&String::from_utf8_lossy(&row));
             }
         }
     }
-    (rewritten != text).then_some(rewritten)
+    Ok((rewritten != text).then_some(rewritten))
 }
 
 /// The path of a line that has a hash.
@@ -126,9 +144,10 @@ mod tests {
             "b,c.py" => Found::Changed("sha256=d".to_owned(), 3),
             _ => Found::AsItWas,
         };
+        let look = |named: &str| Ok(look(named));
         let wanted = "../../../bin/x,sha256=new,10\na.py,sha256=a,1\r\n\"b,c.py\",sha256=d,3\nRECORD,,\n";
-        assert_eq!(rewrite(text, &look).as_deref(), Some(wanted));
-        assert_eq!(rewrite(text, &|_| Found::AsItWas), None);
+        assert_eq!(rewrite(text, &look).unwrap().as_deref(), Some(wanted));
+        assert_eq!(rewrite(text, &|_| Ok(Found::AsItWas)).unwrap(), None);
     }
 
     /// Of an empty file, as every wheel with an `__init__.py` has it.

@@ -1,6 +1,5 @@
 //! What packproof itself adds to the tree: the start-up code, and the script that calls an entry function.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -79,12 +78,8 @@ fn further(builder: &Builder, config: &Config, facts: &Facts, places: &Places) -
     let is_pth = |path: &ArchivePath| path.parent().as_ref() == Some(site) && path.as_str().ends_with(".pth");
     let mut named = BTreeSet::new();
     for (_, entry) in builder.paths().filter(|(path, _)| is_pth(path)) {
-        let bytes = match &entry.source {
-            Source::Patched { bytes, .. } | Source::Generated(bytes) => Cow::Borrowed(&**bytes),
-            // What cannot be read the packing tells.
-            Source::File(file) => Cow::Owned(fs_err::read(file).unwrap_or_default()),
-            Source::Bytecode { .. } | Source::Link(_) | Source::EmptyFolder => continue,
-        };
+        // What cannot be read the packing tells.
+        let Ok(Some(bytes)) = entry.source.content() else { continue };
         named.extend(String::from_utf8_lossy(&bytes).lines().map(str::to_owned));
     }
     let folders = places

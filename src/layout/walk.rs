@@ -1,7 +1,7 @@
 //! Lists the files below a folder, the way that installations are made: everything but bytecode caches.
 //!
 //! Listing and choosing are apart: [`Trees`] can be listed while it is not known yet what will be left out, and says the size of
-//! each file besides.
+//! each file besides. Folders that hardly anybody takes are listed when somebody does.
 
 use std::ffi::OsString;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -43,6 +43,8 @@ enum Kind {
         size: u64,
     },
     Folder,
+    /// A folder that was not entered.
+    Closed,
     Link,
     /// A socket, a device.
     Other,
@@ -56,9 +58,11 @@ impl Trees {
         roots.extend([&facts.purelib, &facts.platlib]);
         let mut trees: Vec<(PathBuf, Vec<Listed>)> = Vec::new();
         for root in roots {
+            let is_stdlib = [&facts.stdlib, &facts.platstdlib].contains(&root);
+            let closed = |relative: &Path| is_stdlib && SELDOM.iter().any(|folder| relative == Path::new(folder));
             // What cannot be listed is told where it is wanted.
             if !trees.iter().any(|(known, _)| known == root)
-                && let Ok(listed) = list(root)
+                && let Ok(listed) = list(root, &closed)
             {
                 trees.push((root.clone(), listed));
             }
@@ -66,7 +70,7 @@ impl Trees {
         let files = trees.iter().flat_map(|(root, listed)| {
             listed.iter().filter_map(move |listed| match listed.kind {
                 Kind::File { size, .. } => Some((root.join(&listed.relative).into_os_string(), size)),
-                Kind::Folder | Kind::Link | Kind::Other => None,
+                Kind::Folder | Kind::Closed | Kind::Link | Kind::Other => None,
             })
         });
         let mut sizes = FxHashMap::default();
@@ -92,13 +96,20 @@ impl Trees {
 /// Every file below `root`, sorted. A link to somewhere inside `root` stays a link; one that leads out of it is
 /// followed. `keep` is asked for folders as well; a folder that it refuses is not entered.
 pub(super) fn files(root: &Path, keep: &(dyn Fn(&Path) -> bool + Sync)) -> Result<Vec<Found>, Error> {
-    choose(root, &list(root)?, keep)
+    choose(root, &list(root, &|_: &Path| false)?, keep)
 }
 
+/// Folders of a standard library that are large, and seldom packed: its own tests, and what others have installed beside
+/// it. Site-packages of the environment itself are listed on their own.
+const SELDOM: [&str; 3] = ["dist-packages", "site-packages", "test"];
+
+/// Whether a folder, relative to where the listing began, is named and not entered.
+type Closed<'a> = &'a (dyn Fn(&Path) -> bool + Sync);
+
 /// Everything below `root`, each folder before what lies in it, by name. Bytecode caches are named, not entered.
-fn list(root: &Path) -> std::io::Result<Vec<Listed>> {
+fn list(root: &Path, closed: Closed<'_>) -> std::io::Result<Vec<Listed>> {
     let mut listed = Vec::new();
-    flatten(list_below(root, Path::new(""))?, &mut listed);
+    flatten(list_below(root, Path::new(""), closed)?, &mut listed);
     Ok(listed)
 }
 
@@ -115,29 +126,30 @@ fn flatten(nodes: Vec<Node>, listed: &mut Vec<Listed>) {
     }
 }
 
-fn list_below(root: &Path, relative: &Path) -> std::io::Result<Vec<Node>> {
+fn list_below(root: &Path, relative: &Path, closed: Closed<'_>) -> std::io::Result<Vec<Node>> {
     let mut nodes = Vec::new();
     for entry in fs::read_dir(root.join(relative))? {
         let entry = entry?;
         let kind = entry.file_type()?;
+        let relative = relative.join(entry.file_name());
         let kind = if kind.is_symlink() {
             Kind::Link
         } else if kind.is_file() {
             let metadata = entry.metadata()?;
             Kind::File { mode: mode(&metadata), size: metadata.size() }
         } else if kind.is_dir() {
-            Kind::Folder
+            if closed(&relative) { Kind::Closed } else { Kind::Folder }
         } else {
             Kind::Other
         };
-        nodes.push(Node { listed: Listed { relative: relative.join(entry.file_name()), kind }, below: Vec::new() });
+        nodes.push(Node { listed: Listed { relative, kind }, below: Vec::new() });
     }
     // Of one folder, so that bytes tell the order.
     nodes.sort_unstable_by(|left, right| left.listed.relative.as_os_str().cmp(right.listed.relative.as_os_str()));
     let is_entered = |node: &&mut Node| node.listed.kind == Kind::Folder && !is_cache(&node.listed.relative);
     let folders: Vec<&mut Node> = nodes.iter_mut().filter(is_entered).collect();
     folders.into_par_iter().try_for_each(|node| {
-        node.below = list_below(root, &node.listed.relative)?;
+        node.below = list_below(root, &node.listed.relative, closed)?;
         std::io::Result::Ok(())
     })?;
     Ok(nodes)
@@ -148,7 +160,15 @@ fn is_cache(path: &Path) -> bool {
 }
 
 fn choose(root: &Path, listed: &[Listed], keep: &(dyn Fn(&Path) -> bool + Sync)) -> Result<Vec<Found>, Error> {
-    let real_root = fs::canonicalize(root)?;
+    choose_among(root, &fs::canonicalize(root)?, listed, keep)
+}
+
+fn choose_among(
+    root: &Path,
+    real_root: &Path,
+    listed: &[Listed],
+    keep: &(dyn Fn(&Path) -> bool + Sync),
+) -> Result<Vec<Found>, Error> {
     let mut found: Vec<Found> = Vec::new();
     let mut refused: Option<&Path> = None;
     for Listed { relative, kind } in listed {
@@ -174,7 +194,12 @@ fn choose(root: &Path, listed: &[Listed], keep: &(dyn Fn(&Path) -> bool + Sync))
                 found.push(Found { relative: relative.clone(), source: Source::File(path), mode: *mode });
             }
             Kind::Folder => found.push(Found { relative: relative.clone(), source: Source::EmptyFolder, mode: 0o755 }),
-            Kind::Link => found.extend(link(&real_root, &path, relative, keep)?),
+            Kind::Closed => {
+                let mut opened = vec![Listed { relative: relative.clone(), kind: Kind::Folder }];
+                flatten(list_below(root, relative, &|_: &Path| false)?, &mut opened);
+                found.extend(choose_among(root, real_root, &opened, keep)?);
+            }
+            Kind::Link => found.extend(link(real_root, &path, relative, keep)?),
             Kind::Other => {}
         }
     }
@@ -252,5 +277,30 @@ mod tests {
                 ("outer/f", &Source::File(outside.join("data/f"))),
             ]
         );
+    }
+
+    #[test]
+    fn a_closed_folder_is_listed_when_it_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        for file in ["a.py", "test/x.py", "test/deep/y.py", "test/deep/__pycache__/y.pyc", "z/test/w.py"] {
+            fs::create_dir_all(root.join(file).parent().unwrap()).unwrap();
+            fs::write(root.join(file), "").unwrap();
+        }
+        symlink("../a.py", root.join("test/link")).unwrap();
+        let listed = list(root, &|relative: &Path| relative == Path::new("test")).unwrap();
+        let named: Vec<_> = listed.iter().map(|listed| listed.relative.to_str().unwrap()).collect();
+        assert_eq!(named, ["a.py", "test", "z", "z/test", "z/test/w.py"]);
+        let taken = |listed: &[Listed], keep: &(dyn Fn(&Path) -> bool + Sync)| {
+            let found = choose(root, listed, keep).unwrap();
+            found.into_iter().map(|found| (found.relative, found.source)).collect::<Vec<_>>()
+        };
+        let open = list(root, &|_: &Path| false).unwrap();
+        let refused = |refused: &'static str| move |path: &Path| path != Path::new(refused);
+        for folder in ["none", "test", "test/deep", "test/x.py"] {
+            assert_eq!(taken(&listed, &refused(folder)), taken(&open, &refused(folder)), "{folder}");
+        }
+        let hollow = |path: &Path| path.parent() != Some(Path::new("test"));
+        assert_eq!(taken(&listed, &hollow), taken(&open, &hollow));
     }
 }

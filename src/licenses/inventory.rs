@@ -1,7 +1,11 @@
 //! Everything in the artifact that has a licence of its own, each with what is known of it.
 
+use std::cell::LazyCell;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
+use std::path::PathBuf;
+
+use rustc_hash::FxHashSet;
 
 use super::classifiers;
 use super::debian::{Package, Packages};
@@ -82,11 +86,13 @@ impl Inventory {
                 | Origin::Unowned => None,
             })
             .collect();
-        let files: BTreeSet<&Path> = planned.layout.entries.values().filter_map(|entry| entry.source.file()).collect();
+        let files: LazyCell<FxHashSet<&OsStr>, _> = LazyCell::new(|| {
+            planned.layout.entries.values().filter_map(|entry| Some(entry.source.file()?.as_os_str())).collect()
+        });
         // Where there is no RECORD, as Debian's packages have none, the metadata tells that it is packed.
         let has_metadata = |dist: &Distribution| {
-            files.contains(dist.info.as_path())
-                || ["METADATA", "PKG-INFO"].iter().any(|name| files.contains(dist.info.join(name).as_path()))
+            files.contains(dist.info.as_os_str())
+                || ["METADATA", "PKG-INFO"].iter().any(|name| files.contains(dist.info.join(name).as_os_str()))
         };
         let is_packed = |dist: &&Distribution| packed.contains(&dist.name) || has_metadata(dist);
         for dist in environment.distributions.iter().filter(is_packed) {

@@ -27,6 +27,8 @@ pub struct Object {
 
 /// What the decisions rest on beside the files.
 pub struct Rules<'a> {
+    /// A file's facts; nothing where it cannot be read, or is no ELF file.
+    pub read: &'a dyn Fn(&Path) -> Option<ElfFile>,
     pub policy: &'a Policy,
     /// Modules that the application imports, for libraries that are packed for one of them alone.
     pub imported: &'a dyn Fn(&str) -> bool,
@@ -114,9 +116,8 @@ pub fn close(objects: Vec<Object>, loader: &Loader, rules: &Rules<'_>) -> Closur
     if drivers { Linker::new(objects, loader, rules, true).run() } else { first }
 }
 
-fn needs_newer(file: &Path, max: &GlibcVersion) -> bool {
-    let elf = fs::read(file).ok().and_then(|bytes| ElfFile::parse(&bytes));
-    elf.is_some_and(|elf| elf.glibc().is_some_and(|(version, _)| version > *max))
+fn needs_newer(elf: &ElfFile, max: &GlibcVersion) -> bool {
+    elf.glibc().is_some_and(|(version, _)| version > *max)
 }
 
 struct Linker<'a> {
@@ -248,7 +249,7 @@ impl<'a> Linker<'a> {
     }
 
     fn left(&self, name: &str, file: &Path, program: bool) -> Option<Why> {
-        let Rules { policy, imported, refused, max_glibc } = self.rules;
+        let Rules { read, policy, imported, refused, max_glibc } = self.rules;
         if let Some(reason) = policy.left_to_system(name) {
             return Some(Why::Policy(reason.to_owned()));
         }
@@ -257,7 +258,9 @@ impl<'a> Linker<'a> {
         }
         match policy.take(name) {
             Take::UnlessDrivers if self.drivers => return Some(Why::Drivers),
-            Take::UnlessDrivers if max_glibc.as_ref().is_some_and(|max| needs_newer(file, max)) => {
+            Take::UnlessDrivers
+                if max_glibc.as_ref().is_some_and(|max| read(file).is_some_and(|elf| needs_newer(&elf, max))) =>
+            {
                 return Some(Why::Floor);
             }
             Take::With(module) if !imported(module) => return Some(Why::NotImported(module.clone())),
@@ -287,7 +290,7 @@ impl<'a> Linker<'a> {
         let at = if let Some(at) = self.by_disk.get(&file) {
             *at
         } else {
-            let elf = ElfFile::parse(&fs::read(&file).ok()?)?;
+            let elf = (self.rules.read)(&file)?;
             // As the layout will have it: under its own file name, with a link for the name that is asked for.
             let own = file.file_name().unwrap_or_default().to_string_lossy();
             self.objects.push(Object { place: format!("{LIB}/{own}"), disk: file.clone(), elf });

@@ -5,7 +5,8 @@
 //! there was none, does the `elb` crate rebuild the string table.
 
 use std::ffi::CString;
-use std::io::Cursor;
+use std::io::{self, Cursor};
+use std::path::Path;
 
 use goblin::elf::Elf;
 use goblin::elf::dynamic::DT_RPATH;
@@ -31,6 +32,46 @@ pub enum Error {
     NoRoom { new: String, reason: String },
 }
 
+/// What of a file is to be changed in place, by bytes of the same number: that it can be is known beforehand.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Relocation {
+    /// A compiled-in path that is overwritten.
+    pub prefix: Option<String>,
+    pub run_path: Option<(Vec<String>, Tag)>,
+}
+
+impl Relocation {
+    /// What of this source decides whether it can be: kept answers go by it.
+    pub const CODE: &[u8] = include_bytes!("relocate.rs");
+
+    /// The file with its changes.
+    pub fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let mut bytes = fs_err::read(path)?;
+        if let Some(prefix) = &self.prefix {
+            scrub(&mut bytes, prefix);
+        }
+        if let Some((folders, tag)) = &self.run_path {
+            set_run_path(&mut bytes, folders, *tag).map_err(io::Error::other)?;
+        }
+        Ok(bytes)
+    }
+}
+
+/// Joined by colons, the longest run path that [`set_run_path`] writes in place; nothing where it cannot.
+pub fn room(bytes: &[u8]) -> Option<usize> {
+    let elf = Elf::parse(bytes).ok().filter(|elf| elf.is_64 && elf.little_endian)?;
+    let (entries, table) = run_path_entries(&elf)?;
+    room_of(&entries, table, &other_string_users(&elf))
+}
+
+fn room_of(entries: &[RunPathEntry], table: usize, users: &[usize]) -> Option<usize> {
+    let own = |entry: &RunPathEntry| {
+        let (start, end) = (entry.string, entry.string + entry.value.len());
+        (!users.iter().any(|user| (start..end).contains(&(table + user)))).then_some(entry.value.len())
+    };
+    entries.iter().map(own).min().flatten()
+}
+
 /// Makes `new` the whole run path of the file. In place where its old one leaves room and shares its bytes with nothing;
 /// else the string table moves to the end of the file, which then has one segment more.
 pub fn set_run_path(bytes: &mut Vec<u8>, new: &[String], tag: Tag) -> Result<(), Error> {
@@ -40,15 +81,11 @@ pub fn set_run_path(bytes: &mut Vec<u8>, new: &[String], tag: Tag) -> Result<(),
         return Err(Error::Format);
     }
     let (entries, table) = run_path_entries(&elf).unwrap_or_default();
-    let users = other_string_users(&elf);
-    let fits = |entry: &RunPathEntry| {
-        let (start, end) = (entry.string, entry.string + entry.value.len());
-        new.len() <= entry.value.len() && !users.iter().any(|user| (start..end).contains(&(table + user)))
-    };
     if entries.is_empty() && new.is_empty() {
         return Ok(());
     }
-    if entries.is_empty() || !entries.iter().all(fits) {
+    let room = room_of(&entries, table, &other_string_users(&elf));
+    if room.is_none_or(|room| new.len() > room) {
         let runpath = tag == Tag::Keep && elf.rpaths.is_empty();
         return grow(bytes, &new, if runpath { elb::DynamicTag::Runpath } else { elb::DynamicTag::Rpath });
     }
@@ -86,6 +123,17 @@ fn grow(bytes: &mut Vec<u8>, new: &str, tag: elb::DynamicTag) -> Result<(), Erro
     Ok(())
 }
 
+/// Whether there is anything for [`scrub`] to do.
+pub fn holds(bytes: &[u8], path: &str) -> bool {
+    places_of(bytes, path).next().is_some()
+}
+
+fn places_of<'a>(bytes: &'a [u8], path: &'a str) -> impl Iterator<Item = usize> {
+    let longer = |next: &u8| next.is_ascii_alphanumeric() || b"-_.".contains(next);
+    // `/opt/py` is not to be found in `/opt/python`.
+    memmem::find_iter(bytes, path.as_bytes()).filter(move |at| !bytes.get(at + path.len()).is_some_and(longer))
+}
+
 /// Overwrites `path` wherever it stands, with a path of the same length that exists nowhere. Says how often.
 ///
 /// The last part stays: linkers let one string end in another, and in an interpreter that pyenv built for itself
@@ -94,11 +142,7 @@ fn grow(bytes: &mut Vec<u8>, new: &str, tag: elb::DynamicTag) -> Result<(), Erro
 /// An interpreter falls back to its compiled-in prefix when it cannot find itself: on the build machine that would
 /// work by accident, elsewhere it would not.
 pub fn scrub(bytes: &mut [u8], path: &str) -> usize {
-    let longer = |next: &u8| next.is_ascii_alphanumeric() || b"-_.".contains(next);
-    let found: Vec<usize> = memmem::find_iter(bytes, path.as_bytes())
-        // `/opt/py` is not to be found in `/opt/python`.
-        .filter(|at| !bytes.get(at + path.len()).is_some_and(longer))
-        .collect();
+    let found: Vec<usize> = places_of(bytes, path).collect();
     let kept = path.rfind('/').map_or(0, |at| path.len() - at);
     let nowhere = nowhere(if kept == path.len() { kept } else { path.len() - kept });
     for at in &found {
@@ -124,8 +168,10 @@ mod tests {
     #[test]
     fn scrubbing_keeps_the_length_and_spares_longer_names() {
         let mut bytes = b"\0/opt/py/lib\0/opt/python\0PREFIX=/opt/py\0".to_vec();
+        assert!(holds(&bytes, "/opt/py"));
         assert_eq!(scrub(&mut bytes, "/opt/py"), 2);
         assert_eq!(bytes, b"\0/pac/py/lib\0/opt/python\0PREFIX=/pac/py\0");
+        assert!(!holds(&bytes, "/opt/py") && holds(&bytes, "/opt/python"));
         assert_eq!(nowhere(11), "/packproof_");
     }
 
@@ -142,6 +188,7 @@ mod tests {
         set_run_path(&mut bytes, &list("$ORIGIN/../lib:$ORIGIN"), Tag::Rpath).unwrap();
         assert_eq!(ElfFile::parse(&bytes).unwrap().rpath, ["$ORIGIN/../lib", "$ORIGIN"]);
         let grown = bytes.clone();
+        assert_eq!(room(&grown), Some("$ORIGIN/../lib:$ORIGIN".len()));
         set_run_path(&mut bytes, &list("$ORIGIN"), Tag::Keep).unwrap();
         assert_eq!(ElfFile::parse(&bytes).unwrap().rpath, ["$ORIGIN"]);
         assert_eq!(bytes.len(), grown.len());
@@ -152,6 +199,10 @@ mod tests {
         fs_err::write(&program, &bytes).unwrap();
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         fs_err::set_permissions(&program, mode).unwrap();
+        assert_eq!(Relocation::default().read(&program).unwrap(), bytes);
+        let relocation =
+            Relocation { prefix: Some("/nowhere/at/all".to_owned()), run_path: Some((list("$ORIGIN/x"), Tag::Rpath)) };
+        assert_eq!(ElfFile::parse(&relocation.read(&program).unwrap()).unwrap().rpath, ["$ORIGIN/x"]);
         let output =
             std::process::Command::new("/bin/sh").args(["-c", "exec \"$0\" --list"]).arg(&program).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

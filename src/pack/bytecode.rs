@@ -169,13 +169,14 @@ fn look<'a>(
                 let hash = blake3::hash(&source).into();
                 (Cow::Owned(source), hash)
             }
-            Some(Source::Patched { bytes, .. } | Source::Generated(bytes)) => {
-                let hash = blake3::hash(bytes).into();
+            Some(source @ (Source::Patched { .. } | Source::Relocated { .. } | Source::Generated(_))) => {
+                let bytes = source.content().map_err(Error::Read)?.unwrap_or_default();
+                let hash = blake3::hash(&bytes).into();
                 if let Some(pyc) = store.get(of, &hash) {
                     kept.push((Made { path, of, hash }, pyc));
                     continue;
                 }
-                (Cow::Borrowed(&bytes[..]), hash)
+                (bytes, hash)
             }
             Some(Source::Bytecode { .. } | Source::Link(_) | Source::EmptyFolder) | None => {
                 return Err(Error::NoSource { path: path.clone(), of: of.clone() });

@@ -50,7 +50,7 @@ pub(super) enum Kind {
 #[derive(Debug)]
 enum Content<'a> {
     OnDisk(&'a std::path::Path),
-    InMemory(&'a [u8]),
+    InMemory(Cow<'a, [u8]>),
 }
 
 impl Surveyed<'_> {
@@ -59,8 +59,8 @@ impl Surveyed<'_> {
         let bytes = match (&self.content, self.stripped) {
             (Content::OnDisk(path), true) => Cow::Owned(contents::read_stripped(path)?),
             (Content::OnDisk(path), false) => Cow::Owned(fs::read(path).map_err(Error::Read)?),
-            (Content::InMemory(bytes), true) => contents::stripped(Cow::Borrowed(*bytes)),
-            (Content::InMemory(bytes), false) => Cow::Borrowed(*bytes),
+            (Content::InMemory(bytes), true) => contents::stripped(Cow::Borrowed(&**bytes)),
+            (Content::InMemory(bytes), false) => Cow::Borrowed(&**bytes),
         };
         let same = matches!(self.content, Content::InMemory(_)) || *blake3::hash(&bytes).as_bytes() == self.hash;
         if same { Ok(bytes) } else { Err(Error::Changed(self.path.clone())) }
@@ -80,9 +80,12 @@ pub(super) fn survey<'a>(
     for (path, entry) in &layout.entries {
         let content = match &entry.source {
             Source::File(on_disk) => Content::OnDisk(on_disk),
-            Source::Patched { bytes, .. } | Source::Generated(bytes) => Content::InMemory(bytes),
+            Source::Patched { bytes, .. } | Source::Generated(bytes) => Content::InMemory(Cow::Borrowed(bytes)),
+            Source::Relocated { path, relocation, .. } => {
+                Content::InMemory(Cow::Owned(relocation.read(path).map_err(Error::Read)?))
+            }
             Source::Bytecode { .. } => match bytecode.get(path) {
-                Some(pyc) => Content::InMemory(pyc),
+                Some(pyc) => Content::InMemory(Cow::Borrowed(pyc)),
                 None => continue,
             },
             Source::Link(target) => {
@@ -143,7 +146,7 @@ fn look<'a>(
     let facts = match (&content, stripped) {
         (Content::OnDisk(path), true) => contents.stripped_facts(path)?,
         (Content::OnDisk(path), false) => contents.facts(path)?,
-        (Content::InMemory(bytes), true) => Facts::of(&contents::stripped(Cow::Borrowed(*bytes))),
+        (Content::InMemory(bytes), true) => Facts::of(&contents::stripped(Cow::Borrowed(&**bytes))),
         (Content::InMemory(bytes), false) => Facts::of(bytes),
     };
     let Facts { size, hash, elf } = facts;
@@ -153,7 +156,7 @@ fn look<'a>(
         Content::OnDisk(_) | Content::InMemory(_) => size,
     };
     // Stripping only ever takes away.
-    let changed = size != before || matches!(entry.source, Source::Patched { .. });
+    let changed = size != before || entry.source.change().is_some();
     let beside = match &entry.source {
         Source::Bytecode { of } => of,
         _ => path,

@@ -27,12 +27,13 @@ pub fn audit_environment(
     let graph = graph::build(&environment, &Roots::whole(&environment), &hooks, cache);
     progress.finish();
     let mut graph = graph?;
-    if may_run {
-        graph.ask(&environment, cache);
-    }
+    let questions = may_run.then(|| graph.begin_to_ask(&environment, cache));
     let config = config::Audit { allow: allow.to_vec(), ..config::Audit::default() };
-    let mut report =
-        audit::run(&environment, &graph, &hooks, &config, Scope::Environment, &Trees::of(&environment.facts), cache);
+    let compared = audit::compare(&environment, &graph, &Trees::of(&environment.facts), cache);
+    if let Some(questions) = questions {
+        graph.hear(questions);
+    }
+    let mut report = audit::run(&environment, &graph, &hooks, &config, Scope::Environment, &compared);
     for finding in &mut report.findings {
         if matches!(finding.code, "missing-module" | "missing-name" | "uninspectable") {
             finding.severity = finding.severity.max(Severity::Warning);

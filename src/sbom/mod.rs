@@ -124,9 +124,8 @@ fn distribution(
     let mut properties = patched(inputs, |origin| matches!(origin, Origin::Distribution(name) if *name == dist.name));
     // RECORD names every file with its own digest.
     let record = match records.get(&dist.name) {
-        Some(Source::Patched { bytes, .. }) => Some(sha256(bytes)),
-        Some(Source::File(file)) => Some(sha256(&fs::read(file)?)),
-        _ => None,
+        Some(source) => source.content()?.map(|bytes| sha256(&bytes)),
+        None => None,
     };
     properties.extend(record.map(|record| property("packproof:record-sha256", &record)));
     let mut value = json!({
@@ -199,11 +198,8 @@ fn with_licence(mut value: Value, component: &Component) -> Value {
 /// Files that are not as their owner made them, with the reason.
 fn patched(inputs: &Inputs<'_>, is_of: impl Fn(&Origin) -> bool) -> Vec<Value> {
     let entries = inputs.planned.layout.entries.iter().filter(|(_, entry)| is_of(&entry.origin));
-    let changed = entries.filter_map(|(path, Entry { source, .. })| match source {
-        Source::Patched { why, .. } => Some(property("packproof:changed", &format!("{path}: {why}"))),
-        Source::File(_) | Source::Generated(_) | Source::Bytecode { .. } | Source::Link(_) | Source::EmptyFolder => {
-            None
-        }
+    let changed = entries.filter_map(|(path, entry)| {
+        Some(property("packproof:changed", &format!("{path}: {}", entry.source.change()?)))
     });
     changed.collect()
 }

@@ -72,7 +72,8 @@ impl Site {
         config: &config::Audit,
     ) -> Report {
         let (environment, graph) = self.graph(asking, files, hooks);
-        audit::run(&environment, &graph, hooks, config, Scope::Application(None), &Trees::default(), None)
+        let compared = audit::compare(&environment, &graph, &Trees::default(), None);
+        audit::run(&environment, &graph, hooks, config, Scope::Application(None), &compared)
     }
 
     /// The application's files are written first; the first of them is its entry script.

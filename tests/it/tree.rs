@@ -356,7 +356,11 @@ fn no_path_of_the_build_machine_is_left_and_what_is_unchanged_is_the_same() {
     for file in inspected["files"].as_array().unwrap() {
         let path = file["path"].as_str().unwrap();
         let entry = &plan.planned.layout.entries[&packproof::format::ArchivePath::new(path).unwrap()];
-        let (Source::File(source) | Source::Patched { path: source, .. }) = &entry.source else { continue };
+        let (Source::File(source) | Source::Patched { path: source, .. } | Source::Relocated { path: source, .. }) =
+            &entry.source
+        else {
+            continue;
+        };
         let is_same = fs::read(source).unwrap() == fs::read(tree.join(path)).unwrap();
         assert_eq!(file["changed"], !is_same, "{path}");
         if !is_same {

@@ -168,7 +168,9 @@ fn run_path(target: &mut Target<'_>, what: &str, folder: &Path) {
     let path = target.layout.entries.keys().find(|path| path.as_str().contains(what)).unwrap().clone();
     let mut bytes = match &target.layout.entries[&path].source {
         Source::File(file) => fs::read(file).unwrap(),
-        Source::Patched { bytes, .. } | Source::Generated(bytes) => bytes.clone(),
+        source @ (Source::Patched { .. } | Source::Relocated { .. } | Source::Generated(_)) => {
+            source.content().unwrap().unwrap().into_owned()
+        }
         other => panic!("{other:?}"),
     };
     let link = target.root.join("l");

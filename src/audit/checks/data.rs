@@ -47,14 +47,21 @@ fn of_hooks(context: &Context<'_>, sink: &mut Sink) {
 /// Data of the application's that no package of it holds, and that nothing includes.
 fn left_behind(context: &Context<'_>, sink: &mut Sink) {
     let Some(native) = context.native else { return };
-    let packed: BTreeSet<&Path> =
-        native.planned.layout.entries.values().filter_map(|entry| entry.source.file()).collect();
-    for data in context.graph.data().iter().filter(|data| data.found) {
+    let of_application = context.graph.data().iter().filter(|data| {
         let module = context.graph.module(data.module);
         // What only tests of the application run is not packed either.
         let is_script = module.name.as_str() == "__main__" && data.module != crate::graph::ModuleId::MAIN;
-        let is_packed = packed.range(data.path.as_path()..).next().is_some_and(|next| next.starts_with(&data.path));
-        if module.origin != Origin::Application || is_script || is_packed {
+        data.found && module.origin == Origin::Application && !is_script
+    });
+    let of_application: Vec<&DataFile> = of_application.collect();
+    let Some(first) = of_application.first().map(|data| bytes(&data.path)) else { return };
+    // Nearly all of some ten thousand files lie elsewhere, and need not be sorted.
+    let same = of_application.iter().map(|data| shared(first, bytes(&data.path))).min().unwrap_or_default();
+    let packed = native.planned.layout.entries.values().filter_map(|entry| entry.source.file());
+    let packed: BTreeSet<&Path> = packed.filter(|file| bytes(file).starts_with(&first[..same])).collect();
+    for data in of_application {
+        let module = context.graph.module(data.module);
+        if packed.range(data.path.as_path()..).next().is_some_and(|next| next.starts_with(&data.path)) {
             continue;
         }
         // It may be written, or be looked for in vain.
@@ -64,6 +71,15 @@ fn left_behind(context: &Context<'_>, sink: &mut Sink) {
         let pattern = if data.path.is_dir() { format!("{shown}/**") } else { shown };
         push(context, sink, data, severity, message, Some(format!("add `{pattern}` to `[runner] include`")));
     }
+}
+
+fn bytes(path: &Path) -> &[u8] {
+    path.as_os_str().as_encoded_bytes()
+}
+
+/// How many bytes two paths begin with.
+fn shared(left: &[u8], right: &[u8]) -> usize {
+    left.iter().zip(right).take_while(|(left, right)| left == right).count()
 }
 
 fn push(

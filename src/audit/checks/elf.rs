@@ -6,7 +6,6 @@ use std::path::Path;
 
 use super::super::{Context, FAR, Finding, Native, Severity, Sink};
 use super::native::{evidence, owner};
-use crate::layout::Source;
 use crate::native::{ElfFile, HOST_MACHINE, Isa, machine_name};
 
 /// One check: its code, and what it says of a file, if anything.
@@ -110,8 +109,7 @@ fn absolute_run_paths(context: &Context<'_>, native: &Native<'_>, sink: &mut Sin
     let mut by_owner: BTreeMap<String, Vec<(&str, String)>> = BTreeMap::new();
     for (path, entry) in &native.planned.layout.entries {
         let Some(elf) = native.planned.native.files.get(path.as_str()) else { continue };
-        let patched = matches!(&entry.source, Source::Patched { why, .. } if why.contains("run path"));
-        if patched {
+        if entry.source.change().is_some_and(|why| why.contains("run path")) {
             continue;
         }
         let absolute: Vec<&str> =

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
+
 use super::super::place::listed;
 use super::super::{Context, Finding, Severity, Sink};
 use crate::graph::{Import, ImportKind, Lookup, ModuleId, ModuleKind, Names, Origin, Target};
@@ -11,27 +13,11 @@ type Lacking<'a> = (&'a Import, Vec<&'a str>);
 
 pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
     let graph = context.graph;
+    let told = &*sink;
+    let found = graph.imports().par_iter().filter_map(|import| lacking(context, told, import));
     let mut by_module: BTreeMap<(Severity, ModuleId), Vec<Lacking<'_>>> = BTreeMap::new();
-    for import in graph.imports() {
-        let (Target::Module(target), Names::Listed(names)) = (import.target, &import.names) else { continue };
-        // Nothing but a module can be lacking in a namespace: as `missing-module` has it.
-        let is_namespace = graph.module(target).kind == ModuleKind::Namespace;
-        let possible = (!is_namespace).then_some(Severity::Warning);
-        let Some(severity) = super::severity(context, import, possible) else { continue };
-        if sink.is_explained(import) || (severity == Severity::Warning && is_own(context, import, target)) {
-            continue;
-        }
-        // A function for another platform, which is not called on this one.
-        let may_be_foreign = severity == Severity::Warning || import.kind == ImportKind::Deferred;
-        let is_foreign = |name: &&str| may_be_foreign && graph.module(target).symbols.has_elsewhere(name);
-        let lacking: Vec<_> = names
-            .iter()
-            .map(|name| &**name)
-            .filter(|name| graph.lookup(target, name) == Lookup::NotBound && !is_foreign(name))
-            .collect();
-        if !lacking.is_empty() {
-            by_module.entry((severity, target)).or_default().push((import, lacking));
-        }
+    for (severity, target, lacking) in found.collect::<Vec<_>>() {
+        by_module.entry((severity, target)).or_default().push(lacking);
     }
     for ((severity, target), mut imports) in by_module {
         imports.sort_by_key(|(import, _)| (graph.distance(import.importer), import.importer, import.line));
@@ -67,6 +53,26 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
             },
         );
     }
+}
+
+/// What an import lacks in its module, and how much that matters.
+fn lacking<'a>(context: &Context<'a>, told: &Sink, import: &'a Import) -> Option<(Severity, ModuleId, Lacking<'a>)> {
+    let graph = context.graph;
+    let (Target::Module(target), Names::Listed(names)) = (import.target, &import.names) else { return None };
+    // Nothing but a module can be lacking in a namespace: as `missing-module` has it.
+    let is_namespace = graph.module(target).kind == ModuleKind::Namespace;
+    let possible = (!is_namespace).then_some(Severity::Warning);
+    let severity = super::severity(context, import, possible)?;
+    if told.is_explained(import) || (severity == Severity::Warning && is_own(context, import, target)) {
+        return None;
+    }
+    // A function for another platform, which is not called on this one.
+    let may_be_foreign = severity == Severity::Warning || import.kind == ImportKind::Deferred;
+    let is_foreign = |name: &&str| may_be_foreign && graph.module(target).symbols.has_elsewhere(name);
+    let names = names.iter().map(|name| &**name);
+    let lacking: Vec<_> =
+        names.filter(|name| graph.lookup(target, name) == Lookup::NotBound && !is_foreign(name)).collect();
+    (!lacking.is_empty()).then_some((severity, target, (import, lacking)))
 }
 
 /// A distribution's own corners that nothing needs are not the user's to mend.

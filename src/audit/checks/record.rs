@@ -10,20 +10,24 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::super::place::{few, title};
 use super::super::{Context, FAR, Finding, Severity, Sink};
 use crate::cache::stamped::Stamped;
-use crate::environment::Distribution;
+use crate::environment::Environment;
 use crate::environment::record::{self, Mismatch};
+use crate::graph::ModuleGraph;
+use crate::layout::Trees;
+use crate::names::DistName;
 
-pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
-    let reached: FxHashMap<&OsStr, Option<[u8; 32]>> = context
-        .graph
-        .modules()
-        .filter_map(|(_, module)| Some((module.file.as_deref()?.as_os_str(), module.digest)))
-        .collect();
-    let prefix = context.environment.facts.prefix.as_os_str().as_encoded_bytes();
-    let kept = Stamped::open(context.cache, "sha256", &[prefix]);
-    let overlaps = listed_twice(context);
-    let files: Vec<_> = context
-        .environment
+/// Files that are not as they were installed.
+#[derive(Debug, Clone, Default)]
+pub struct Compared(Vec<(DistName, PathBuf, Mismatch)>);
+
+/// Looks at every file that a RECORD names. `trees` are folders that are listed already, as far as they are; `cache` is where
+/// digests of large files are kept. It hangs on no module's names, so that it can be done while a child is asked for those.
+pub fn compare(environment: &Environment, graph: &ModuleGraph, trees: &Trees, cache: Option<&Path>) -> Compared {
+    let reached: FxHashMap<&OsStr, Option<[u8; 32]>> =
+        graph.modules().filter_map(|(_, module)| Some((module.file.as_deref()?.as_os_str(), module.digest))).collect();
+    let kept = Stamped::open(cache, "sha256", &[environment.facts.prefix.as_os_str().as_encoded_bytes()]);
+    let overlaps = listed_twice(environment);
+    let files: Vec<_> = environment
         .distributions
         .iter()
         .filter(|dist| dist.editable.is_none())
@@ -31,25 +35,30 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
         .filter(|(_, _, file)| !overlaps.contains(file.as_os_str()))
         .collect();
     // All sizes are looked at; what is hashed is what the application imports.
-    let wrong: Vec<(&Distribution, PathBuf, Mismatch)> = files
+    let wrong = files
         .into_par_iter()
         .filter_map(|(dist, entry, file)| {
             let digest = || {
                 let read = reached.get(file.as_os_str()).filter(|_| is_code(&entry.path))?;
                 read.or_else(|| kept.get_or(&file, || record::digest_of(&file)).ok())
             };
-            Some((dist, record::compare(&file, context.size(&file), entry, digest)?, file))
-                .map(|(dist, mismatch, file)| (dist, file, mismatch))
+            let mismatch = record::compare(&file, trees.size(&file), entry, digest)?;
+            Some((dist.name.clone(), file, mismatch))
         })
         .collect();
     kept.save();
-    let mut by_distribution: BTreeMap<&str, Wrong<'_>> = BTreeMap::new();
-    for (dist, file, mismatch) in wrong {
-        by_distribution.entry(dist.name.as_str()).or_insert((dist, Vec::new())).1.push((file, mismatch));
+    Compared(wrong)
+}
+
+pub(in crate::audit) fn check(context: &Context<'_>, compared: &Compared, sink: &mut Sink) {
+    let mut by_distribution: BTreeMap<&DistName, Vec<(&PathBuf, Mismatch)>> = BTreeMap::new();
+    for (name, file, mismatch) in &compared.0 {
+        by_distribution.entry(name).or_default().push((file, *mismatch));
     }
-    for (dist, mut wrong) in by_distribution.into_values() {
+    for (name, mut wrong) in by_distribution {
+        let Some(dist) = context.environment.distribution(name.as_str()) else { continue };
         let code = |file: &Path| is_code(&file.display().to_string());
-        wrong.sort_by_key(|(file, mismatch)| (!code(file), *mismatch, file.clone()));
+        wrong.sort_by_key(|(file, mismatch)| (!code(file), *mismatch, *file));
         let severity = if wrong.iter().any(|(file, _)| code(file)) { Severity::Warning } else { Severity::Info };
         let evidence = few(wrong.iter(), 3, |(file, mismatch)| {
             let text = match mismatch {
@@ -75,14 +84,11 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
     }
 }
 
-/// A distribution, and which of its files are not as they were.
-type Wrong<'a> = (&'a Distribution, Vec<(PathBuf, Mismatch)>);
-
 /// Which of two distributions a file belongs to is `distribution-overlap`'s to tell.
-fn listed_twice(context: &Context<'_>) -> FxHashSet<OsString> {
+fn listed_twice(environment: &Environment) -> FxHashSet<OsString> {
     let mut seen = FxHashSet::default();
     let mut twice = FxHashSet::default();
-    for dist in &context.environment.distributions {
+    for dist in &environment.distributions {
         for file in dist.files.iter().filter_map(|entry| Some(record::file(dist, entry)?.into_os_string())) {
             if !seen.insert(file.clone()) {
                 twice.insert(file);

@@ -72,6 +72,7 @@ fn files(planned: &Planned) -> BTreeMap<String, PathBuf> {
     let files = unrecorded.filter_map(|(place, entry)| match &entry.source {
         Source::File(source) => Some((place.to_string(), source.clone())),
         Source::Patched { .. }
+        | Source::Relocated { .. }
         | Source::Generated(_)
         | Source::Bytecode { .. }
         | Source::Link(_)
