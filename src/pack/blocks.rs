@@ -32,7 +32,7 @@ pub(super) struct PackedBlock {
 }
 
 /// Raised where [`Filter::encode`] changes, so that no block of an earlier packproof is taken for one of this.
-const FILTER_VERSION: u32 = 1;
+const FILTER_VERSION: u32 = 2;
 
 /// Of zstd.
 #[derive(Debug, Clone, Copy)]
@@ -56,7 +56,7 @@ impl Compression {
             // The levels above it take twice as long for a thousandth.
             Self::Balanced => Parameters { level: 11, window: 23, long_distance: false },
             // Levels 20 to 22 gain half a percent, for tables of up to 800 MB in each thread instead of 80.
-            Self::Small => Parameters { level: 19, window: 26, long_distance: true },
+            Self::Small => Parameters { level: 19, window: 25, long_distance: true },
         }
     }
 
@@ -73,7 +73,7 @@ impl Compression {
         match self {
             Self::Fast => (2 << 20, 6 << 20),
             Self::Balanced => (4 << 20, 12 << 20),
-            Self::Small => (56 << 20, 64 << 20),
+            Self::Small => (26 << 20, 32 << 20),
         }
     }
 }
@@ -117,7 +117,7 @@ pub(super) fn plan(survey: &Survey<'_>, level: Compression) -> Plan {
 fn filter(kind: Kind) -> Filter {
     match kind {
         Kind::Code | Kind::Data => Filter::None,
-        Kind::Elf => Filter::X86,
+        Kind::Elf => Filter::Elf,
     }
 }
 
@@ -134,10 +134,12 @@ impl Planned {
             return Ok(PackedBlock { digest: Digest::of(&bytes), bytes });
         }
         let mut unpacked = Vec::with_capacity(self.size as usize);
+        let mut starts = Vec::with_capacity(self.files.len());
         for at in &self.files {
+            starts.push(unpacked.len() as u64);
             unpacked.extend_from_slice(&survey.files[*at].read()?);
         }
-        self.filter.encode(&mut unpacked);
+        self.filter.encode(&mut unpacked, &starts);
         let Parameters { level, window, long_distance } = level.parameters();
         let mut compressor = zstd::bulk::Compressor::new(level).map_err(Error::Compress)?;
         let parameters = [CParameter::WindowLog(window), CParameter::EnableLongDistanceMatching(long_distance)];
