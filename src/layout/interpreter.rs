@@ -5,7 +5,7 @@
 //! a system's Python; other packages' folders, which `distributions` brings.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use fs_err as fs;
 use rayon::prelude::*;
@@ -96,10 +96,7 @@ fn stdlib(
     trees: &Trees,
     without: &Without,
 ) -> Result<(), Error> {
-    let root = match folder.strip_prefix(&facts.base_prefix) {
-        Ok(relative) => relative.to_owned(),
-        Err(_) => PathBuf::from("lib").join(facts.python_name()),
-    };
+    let root = stdlib_place(facts, folder)?;
     let keep_tests = reached.contains("test");
     let keep = |path: &Path| {
         let Some(text) = path.to_str() else { return true };
@@ -119,10 +116,17 @@ fn stdlib(
         Ok((found.relative, source, found.mode))
     });
     for (relative, source, mode) in sources.collect::<Result<Vec<_>, Error>>()? {
-        let path = below(root.to_str().unwrap_or_default(), &relative)?;
-        builder.add(path, Entry { source, mode, origin: Origin::Stdlib })?;
+        builder.add(below(root.as_str(), &relative)?, Entry { source, mode, origin: Origin::Stdlib })?;
     }
     Ok(())
+}
+
+/// Where a folder of the standard library lies in the tree.
+pub(super) fn stdlib_place(facts: &Facts, folder: &Path) -> Result<ArchivePath, Error> {
+    match folder.strip_prefix(&facts.base_prefix) {
+        Ok(relative) => below("", relative),
+        Err(_) => below("lib", Path::new(&facts.python_name())),
+    }
 }
 
 fn is_build_data(path: &Path) -> bool {

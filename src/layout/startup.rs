@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::builder::Builder;
+use super::interpreter::stdlib_place;
 use super::pathfile::{self, Places};
 use super::{Entry, Error, Origin, Source};
 use crate::config::{Collector, Config, Entry as ConfigEntry};
@@ -43,8 +44,7 @@ pub(super) fn add(builder: &mut Builder, config: &Config, facts: &Facts, places:
     generated(ArchivePath::new("pyvenv.cfg")?, USER_SITE_OFF.to_owned())?;
     if let Some(site) = places.main_site() {
         // Where the interpreter has looked before, for its codecs: no other folder need be listed to find it.
-        let stdlib = places.of(&facts.stdlib)?.unwrap_or_else(|| site.clone());
-        generated(stdlib.join("_packproof.py")?, code)?;
+        generated(stdlib_place(facts, &facts.stdlib)?.join("_packproof.py")?, code)?;
         // `site` reads .pth files in the order of their names.
         generated(site.join("00_packproof.pth")?, "import _packproof\n".to_owned())?;
         if !further.is_empty() {

@@ -1,6 +1,9 @@
 //! Which file goes into which block, and the packing of one block.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, SyncSender};
+use std::thread;
 
 use zstd::zstd_safe::CParameter;
 
@@ -8,6 +11,7 @@ use super::kept::Kept;
 use super::survey::{Kind, Survey, Surveyed};
 use super::{Compression, Error};
 use crate::format::{Digest, Filter};
+use crate::progress::Progress;
 
 /// A block: numbers of files in the survey, one for each content, in the order of their bytes.
 #[derive(Debug, Default)]
@@ -60,7 +64,7 @@ impl Compression {
         }
     }
 
-    /// A thread at `small` holds a block and its tables, about 150 MB: few large blocks gain more than many processors.
+    /// A thread at `small` holds a block and its tables, about 100 MB: few large blocks gain more than many processors.
     pub(super) fn most_threads(self) -> Option<usize> {
         match self {
             Self::Fast | Self::Balanced => None,
@@ -126,19 +130,57 @@ fn is_border(file: &Surveyed<'_>) -> bool {
     file.path == file.beside && blake3::hash(file.path.as_str().as_bytes()).as_bytes()[0] < 3
 }
 
+impl Plan {
+    /// Packs all blocks in parallel, and hands them over in their order. Few wait for it: blocks are begun in that order too.
+    pub(super) fn pack(
+        &self,
+        survey: &Survey<'_>,
+        kept: &Kept,
+        progress: &dyn Progress,
+        mut take: impl FnMut(&Planned, PackedBlock) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let next = AtomicUsize::new(0);
+        let (sender, receiver) = mpsc::sync_channel(0);
+        let work = |sender: SyncSender<_>| {
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let Some(block) = self.blocks.get(number) else { return };
+                let packed = block.pack(survey, self.level, kept);
+                progress.advance(block.size);
+                let failed = packed.is_err();
+                // Nobody listens any more where another block has failed.
+                if sender.send((number, packed)).is_err() || failed {
+                    return;
+                }
+            }
+        };
+        thread::scope(|scope| {
+            for _ in 0..rayon::current_num_threads() {
+                let sender = sender.clone();
+                scope.spawn(|| work(sender));
+            }
+            drop(sender);
+            let (mut early, mut due) = (BTreeMap::new(), 0);
+            for (number, packed) in receiver {
+                early.insert(number, packed?);
+                while let Some(packed) = early.remove(&due) {
+                    take(&self.blocks[due], packed)?;
+                    due += 1;
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
 impl Planned {
     /// From what earlier builds kept, else packed anew.
-    pub(super) fn pack(&self, survey: &Survey<'_>, level: Compression, kept: &Kept) -> Result<PackedBlock, Error> {
+    fn pack(&self, survey: &Survey<'_>, level: Compression, kept: &Kept) -> Result<PackedBlock, Error> {
         let key = self.key(survey, level);
         if let Some(bytes) = kept.get(&key) {
             return Ok(PackedBlock { digest: Digest::of(&bytes), bytes });
         }
-        let mut unpacked = Vec::with_capacity(self.size as usize);
-        let mut starts = Vec::with_capacity(self.files.len());
-        for at in &self.files {
-            starts.push(unpacked.len() as u64);
-            unpacked.extend_from_slice(&survey.files[*at].read()?);
-        }
+        let (mut unpacked, starts) = self.read(survey)?;
         self.filter.encode(&mut unpacked, &starts);
         let Parameters { level, window, long_distance } = level.parameters();
         let mut compressor = zstd::bulk::Compressor::new(level).map_err(Error::Compress)?;
@@ -148,11 +190,27 @@ impl Planned {
         }
         if long_distance {
             // Else they grow with the window.
-            compressor.set_parameter(CParameter::ChainLog(24)).map_err(Error::Compress)?;
+            compressor.set_parameter(CParameter::ChainLog(23)).map_err(Error::Compress)?;
         }
-        let bytes = compressor.compress(&unpacked).map_err(Error::Compress)?;
+        let mut bytes = compressor.compress(&unpacked).map_err(Error::Compress)?;
+        bytes.shrink_to_fit();
         kept.put(&key, &bytes);
         Ok(PackedBlock { digest: Digest::of(&bytes), bytes })
+    }
+
+    /// The contents, and where each begins.
+    fn read(&self, survey: &Survey<'_>) -> Result<(Vec<u8>, Vec<u64>), Error> {
+        // The largest libraries lie alone, and need not be in memory twice.
+        if let [alone] = self.files[..] {
+            return Ok((survey.files[alone].read()?.into_owned(), vec![0]));
+        }
+        let mut bytes = Vec::with_capacity(self.size as usize);
+        let mut starts = Vec::with_capacity(self.files.len());
+        for at in &self.files {
+            starts.push(bytes.len() as u64);
+            bytes.extend_from_slice(&survey.files[*at].read()?);
+        }
+        Ok((bytes, starts))
     }
 
     /// Everything that the packed bytes depend on: contents in order, and the compressor.
