@@ -53,6 +53,8 @@ pub mod layout;
 #[cfg(feature = "tool")]
 pub mod licenses;
 #[cfg(feature = "tool")]
+mod memory;
+#[cfg(feature = "tool")]
 pub mod names;
 #[cfg(feature = "tool")]
 pub mod native;

@@ -10,6 +10,7 @@ use clap::Parser as _;
 
 use crate::cleanup;
 use crate::commands::{self, Outcome};
+use crate::memory;
 use arguments::{Arguments, Command};
 
 pub(crate) use arguments::{
@@ -20,6 +21,7 @@ pub(crate) use printer::Printer;
 
 /// Runs the tool on the process's own arguments.
 pub fn main() -> ExitCode {
+    memory::give_back_large_buffers();
     let arguments = Arguments::parse();
     arguments.color.write_global();
     cleanup::on_interrupt();

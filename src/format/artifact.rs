@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::{Digest, Error, File, Footer, Index, Manifest, Part};
+use super::{Digest, Error, File, Filter, Footer, Index, Manifest, Part};
 
 /// An open artifact. Its manifest is read and checked; index and blocks are read when asked for.
 #[derive(Debug)]
@@ -55,7 +55,9 @@ impl Artifact {
         let mut unpacked = buffer(block.unpacked, "block")?;
         match zstd::bulk::decompress_to_buffer(&packed, &mut unpacked[..]) {
             Ok(length) if length as u64 == block.unpacked => {
-                block.filter.decode(&mut unpacked);
+                if block.filter != Filter::None {
+                    block.filter.decode(&mut unpacked, &index.starts(number));
+                }
                 Ok(unpacked)
             }
             _ => Err(damaged),

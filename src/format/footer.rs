@@ -111,8 +111,8 @@ mod tests {
 
     #[test]
     fn another_format_is_named() {
-        for other in [1, 3] {
-            let text = footer().encode().replacen("0002", &format!("{other:04}"), 1);
+        for other in [FORMAT_VERSION - 1, FORMAT_VERSION + 1] {
+            let text = footer().encode().replacen(&format!("{FORMAT_VERSION:04x}"), &format!("{other:04x}"), 1);
             let decoded = Footer::decode(text.as_bytes());
             assert!(matches!(decoded, Err(Error::UnknownFormat(found)) if found == other));
         }

@@ -160,6 +160,13 @@ impl Index {
         self.files.binary_search_by(|file| file.path.as_str().cmp(path)).ok().map(|at| &self.files[at])
     }
 
+    /// Where files begin in a block, ascending.
+    pub fn starts(&self, block: usize) -> Vec<u64> {
+        let files = self.files.iter().filter(|file| file.block == block && file.size > 0);
+        let starts: BTreeSet<u64> = files.map(|file| file.offset).collect();
+        starts.into_iter().collect()
+    }
+
     /// Bytes of all files, unpacked.
     pub fn unpacked(&self) -> u64 {
         self.files.iter().map(|file| file.size).sum()

@@ -25,7 +25,7 @@ pub use manifest::{Manifest, Start, StartEntry, is_name};
 pub use path::{ArchivePath, InvalidArchivePath};
 
 /// Written to footer and manifest. A launcher reads its own artifact only, the tool reads this version.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 /// Name of the file in a tree's root that says that the tree is whole. It holds the payload digest, and what is
 /// known of the tree's way to the disk.

@@ -1,5 +1,6 @@
 //! Blocks → files, in parallel, every digest checked; and the same comparison for a tree that is there.
 
+use std::cmp::Reverse;
 use std::io;
 use std::num::NonZero;
 use std::os::fd::{AsFd, IntoRawFd as _, OwnedFd};
@@ -104,21 +105,21 @@ fn unpack_all(artifact: &Artifact, index: &Index, tree: &OwnedFd) -> Result<(), 
             by_block[file.block].push(file);
         }
     }
+    let order = order(index, &by_block);
     let next = AtomicUsize::new(0);
     let failure = Mutex::new(None);
     let room = Room::default();
     let work = || {
         loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(files) = by_block.get(number) else { return };
-            let block = &index.blocks[number];
+            let Some(number) = order.get(next.fetch_add(1, Ordering::Relaxed)).copied() else { return };
+            let (block, files) = (&index.blocks[number], &by_block[number]);
             let bytes = block.packed.saturating_add(block.unpacked);
             room.take(bytes);
             let unpacked = unpack_block(artifact, index, number, files, tree);
             room.give_back(bytes);
             if let Err(error) = unpacked {
                 // The others stop at their next block.
-                next.store(by_block.len(), Ordering::Relaxed);
+                next.store(order.len(), Ordering::Relaxed);
                 failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
             }
         }
@@ -141,6 +142,18 @@ fn unpack_all(artifact: &Artifact, index: &Index, tree: &OwnedFd) -> Result<(), 
         symlinkat(&*link.target, tree, link.path.as_str())?;
     }
     Ok(())
+}
+
+/// Making a file takes as long as unpacking so many bytes.
+const FILE: u64 = 16 << 10;
+
+/// What takes longest comes first, so that no thread is left alone with a large block at the end.
+fn order(index: &Index, by_block: &[Vec<&File>]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..index.blocks.len()).collect();
+    order.sort_by_key(|number| {
+        Reverse(index.blocks[*number].unpacked.saturating_add(by_block[*number].len() as u64 * FILE))
+    });
+    order
 }
 
 fn unpack_block(

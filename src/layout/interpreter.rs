@@ -5,7 +5,7 @@
 //! a system's Python; other packages' folders, which `distributions` brings. Paths that are compiled in are `libraries`' business.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use fs_err as fs;
 
@@ -93,10 +93,7 @@ fn stdlib(
     trees: &Trees,
     without: &Without,
 ) -> Result<(), Error> {
-    let root = match folder.strip_prefix(&facts.base_prefix) {
-        Ok(relative) => relative.to_owned(),
-        Err(_) => PathBuf::from("lib").join(facts.python_name()),
-    };
+    let root = stdlib_place(facts, folder)?;
     let keep_tests = reached.contains("test");
     let keep = |path: &Path| {
         let Some(text) = path.to_str() else { return true };
@@ -107,7 +104,7 @@ fn stdlib(
         !packages && !building && !seeds && !without.holds(&folder.join(path)) && (keep_tests || !TESTS.contains(&text))
     };
     for found in trees.files(folder, &keep)? {
-        let path = below(root.to_str().unwrap_or_default(), &found.relative)?;
+        let path = below(root.as_str(), &found.relative)?;
         let source = match found.source {
             Source::File(file) if is_build_data(&file) => variables::patched(&file, &facts.base_prefix)?,
             other => other,
@@ -115,6 +112,14 @@ fn stdlib(
         builder.add(path, Entry { source, mode: found.mode, origin: Origin::Stdlib })?;
     }
     Ok(())
+}
+
+/// Where a folder of the standard library lies in the tree.
+pub(super) fn stdlib_place(facts: &Facts, folder: &Path) -> Result<ArchivePath, Error> {
+    match folder.strip_prefix(&facts.base_prefix) {
+        Ok(relative) => below("", relative),
+        Err(_) => below("lib", Path::new(&facts.python_name())),
+    }
 }
 
 fn is_build_data(path: &Path) -> bool {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::builder::Builder;
+use super::interpreter::stdlib_place;
 use super::pathfile::{self, Places};
 use super::{Entry, Error, Origin, Source};
 use crate::config::{Collector, Config, Entry as ConfigEntry};
@@ -16,6 +17,8 @@ const HOOK: &str = include_str!("startup/hook.py");
 const SCRIPT: &str = include_str!("startup/script.py");
 const MODULE: &str = include_str!("startup/module.py");
 const COLLECTOR: &str = include_str!("startup/collector.py");
+const ONCE: &str = include_str!("startup/once.py");
+const UNCUSTOMIZED: &str = include_str!("startup/uncustomized.py");
 
 /// `site` reads it as it would a virtual environment's, and leaves the user's site-packages alone, in every child that
 /// `sys.executable` starts as well, before a line of them has run. As there is no `home` in it, nothing else makes an
@@ -31,6 +34,7 @@ pub enum StartEntry {
 
 pub(super) fn add(builder: &mut Builder, config: &Config, facts: &Facts, places: &Places) -> Result<StartEntry, Error> {
     let further = further(builder, config, facts, places);
+    let code = startup_code(builder, config, places)?;
     let mut generated = |path: ArchivePath, text: String| {
         let source = Source::Generated(text.into_bytes());
         builder.add(path, Entry { source, mode: 0o644, origin: Origin::Packproof })
@@ -38,7 +42,8 @@ pub(super) fn add(builder: &mut Builder, config: &Config, facts: &Facts, places:
     // Whatever the environment had: packages of the user who starts the artifact would go before those that it was proved with.
     generated(ArchivePath::new("pyvenv.cfg")?, USER_SITE_OFF.to_owned())?;
     if let Some(site) = places.main_site() {
-        generated(site.join("_packproof.py")?, startup_code(config, places)?)?;
+        // Where the interpreter has looked before, for its codecs: no other folder need be listed to find it.
+        generated(stdlib_place(facts, &facts.stdlib)?.join("_packproof.py")?, code)?;
         // `site` reads .pth files in the order of their names.
         generated(site.join("00_packproof.pth")?, "import _packproof\n".to_owned())?;
         if !further.is_empty() {
@@ -94,7 +99,13 @@ fn further(builder: &Builder, config: &Config, facts: &Facts, places: &Places) -
     lines.filter(|line| !named.contains(line)).fold(String::new(), |text, line| text + &line + "\n")
 }
 
-fn startup_code(config: &Config, places: &Places) -> Result<String, Error> {
+/// Whether anything in the tree might be what `site` imports last.
+fn is_customized(builder: &Builder) -> bool {
+    let is_it = |part: &str| part.split('.').next() == Some("sitecustomize");
+    builder.paths().any(|(path, _)| path.as_str().split('/').any(is_it))
+}
+
+fn startup_code(builder: &Builder, config: &Config, places: &Places) -> Result<String, Error> {
     let mut folders = Vec::new();
     for folder in &config.runner.path {
         folders.extend(places.of(folder)?.map(|place| place.to_string()));
@@ -107,6 +118,10 @@ fn startup_code(config: &Config, places: &Places) -> Result<String, Error> {
             let application = places.of(&config.root)?.map_or_else(String::new, String::from);
             code += &MODULE.replace("@APPLICATION@", &serde_json::Value::from(application).to_string());
         }
+    }
+    code += ONCE;
+    if !is_customized(builder) {
+        code += UNCUSTOMIZED;
     }
     match config.startup.gc {
         Collector::Default => {}

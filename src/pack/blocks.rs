@@ -1,6 +1,9 @@
 //! Which file goes into which block, and the packing of one block.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, SyncSender};
+use std::thread;
 
 use zstd::zstd_safe::CParameter;
 
@@ -8,6 +11,7 @@ use super::kept::Kept;
 use super::survey::{Kind, Survey, Surveyed};
 use super::{Compression, Error};
 use crate::format::{Digest, Filter};
+use crate::progress::Progress;
 
 /// A block: numbers of files in the survey, one for each content, in the order of their bytes.
 #[derive(Debug, Default)]
@@ -32,7 +36,7 @@ pub(super) struct PackedBlock {
 }
 
 /// Raised where [`Filter::encode`] changes, so that no block of an earlier packproof is taken for one of this.
-const FILTER_VERSION: u32 = 1;
+const FILTER_VERSION: u32 = 2;
 
 /// Of zstd.
 #[derive(Debug, Clone, Copy)]
@@ -56,11 +60,11 @@ impl Compression {
             // The levels above it take twice as long for a thousandth.
             Self::Balanced => Parameters { level: 11, window: 23, long_distance: false },
             // Levels 20 to 22 gain half a percent, for tables of up to 800 MB in each thread instead of 80.
-            Self::Small => Parameters { level: 19, window: 26, long_distance: true },
+            Self::Small => Parameters { level: 19, window: 25, long_distance: true },
         }
     }
 
-    /// A thread at `small` holds a block and its tables, about 150 MB: few large blocks gain more than many processors.
+    /// A thread at `small` holds a block and its tables, about 100 MB: few large blocks gain more than many processors.
     pub(super) fn most_threads(self) -> Option<usize> {
         match self {
             Self::Fast | Self::Balanced => None,
@@ -73,7 +77,7 @@ impl Compression {
         match self {
             Self::Fast => (2 << 20, 6 << 20),
             Self::Balanced => (4 << 20, 12 << 20),
-            Self::Small => (56 << 20, 64 << 20),
+            Self::Small => (26 << 20, 32 << 20),
         }
     }
 }
@@ -117,7 +121,7 @@ pub(super) fn plan(survey: &Survey<'_>, level: Compression) -> Plan {
 fn filter(kind: Kind) -> Filter {
     match kind {
         Kind::Code | Kind::Data => Filter::None,
-        Kind::Elf => Filter::X86,
+        Kind::Elf => Filter::Elf,
     }
 }
 
@@ -126,18 +130,58 @@ fn is_border(file: &Surveyed<'_>) -> bool {
     file.path == file.beside && blake3::hash(file.path.as_str().as_bytes()).as_bytes()[0] < 3
 }
 
+impl Plan {
+    /// Packs all blocks in parallel, and hands them over in their order. Few wait for it: blocks are begun in that order too.
+    pub(super) fn pack(
+        &self,
+        survey: &Survey<'_>,
+        kept: &Kept,
+        progress: &dyn Progress,
+        mut take: impl FnMut(&Planned, PackedBlock) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let next = AtomicUsize::new(0);
+        let (sender, receiver) = mpsc::sync_channel(0);
+        let work = |sender: SyncSender<_>| {
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let Some(block) = self.blocks.get(number) else { return };
+                let packed = block.pack(survey, self.level, kept);
+                progress.advance(block.size);
+                let failed = packed.is_err();
+                // Nobody listens any more where another block has failed.
+                if sender.send((number, packed)).is_err() || failed {
+                    return;
+                }
+            }
+        };
+        thread::scope(|scope| {
+            for _ in 0..rayon::current_num_threads() {
+                let sender = sender.clone();
+                scope.spawn(|| work(sender));
+            }
+            drop(sender);
+            let (mut early, mut due) = (BTreeMap::new(), 0);
+            for (number, packed) in receiver {
+                early.insert(number, packed?);
+                while let Some(packed) = early.remove(&due) {
+                    take(&self.blocks[due], packed)?;
+                    due += 1;
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
 impl Planned {
     /// From what earlier builds kept, else packed anew.
-    pub(super) fn pack(&self, survey: &Survey<'_>, level: Compression, kept: &Kept) -> Result<PackedBlock, Error> {
+    fn pack(&self, survey: &Survey<'_>, level: Compression, kept: &Kept) -> Result<PackedBlock, Error> {
         let key = self.key(survey, level);
         if let Some(bytes) = kept.get(&key) {
             return Ok(PackedBlock { digest: Digest::of(&bytes), bytes });
         }
-        let mut unpacked = Vec::with_capacity(self.size as usize);
-        for at in &self.files {
-            unpacked.extend_from_slice(&survey.files[*at].read()?);
-        }
-        self.filter.encode(&mut unpacked);
+        let (mut unpacked, starts) = self.read(survey)?;
+        self.filter.encode(&mut unpacked, &starts);
         let Parameters { level, window, long_distance } = level.parameters();
         let mut compressor = zstd::bulk::Compressor::new(level).map_err(Error::Compress)?;
         let parameters = [CParameter::WindowLog(window), CParameter::EnableLongDistanceMatching(long_distance)];
@@ -146,11 +190,27 @@ impl Planned {
         }
         if long_distance {
             // Else they grow with the window.
-            compressor.set_parameter(CParameter::ChainLog(24)).map_err(Error::Compress)?;
+            compressor.set_parameter(CParameter::ChainLog(23)).map_err(Error::Compress)?;
         }
-        let bytes = compressor.compress(&unpacked).map_err(Error::Compress)?;
+        let mut bytes = compressor.compress(&unpacked).map_err(Error::Compress)?;
+        bytes.shrink_to_fit();
         kept.put(&key, &bytes);
         Ok(PackedBlock { digest: Digest::of(&bytes), bytes })
+    }
+
+    /// The contents, and where each begins.
+    fn read(&self, survey: &Survey<'_>) -> Result<(Vec<u8>, Vec<u64>), Error> {
+        // The largest libraries lie alone, and need not be in memory twice.
+        if let [alone] = self.files[..] {
+            return Ok((survey.files[alone].read()?.into_owned(), vec![0]));
+        }
+        let mut bytes = Vec::with_capacity(self.size as usize);
+        let mut starts = Vec::with_capacity(self.files.len());
+        for at in &self.files {
+            starts.push(bytes.len() as u64);
+            bytes.extend_from_slice(&survey.files[*at].read()?);
+        }
+        Ok((bytes, starts))
     }
 
     /// Everything that the packed bytes depend on: contents in order, and the compressor.

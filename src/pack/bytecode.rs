@@ -4,10 +4,8 @@ mod compiler;
 mod marshal;
 mod store;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use fs_err as fs;
 use rayon::prelude::*;
 
 use super::contents::Contents;
@@ -39,9 +37,8 @@ pub(super) struct Bytecode<'a> {
 struct Wanted<'a> {
     path: &'a ArchivePath,
     of: &'a ArchivePath,
-    source: Cow<'a, [u8]>,
-    /// Of the source.
-    hash: [u8; 32],
+    /// Read when its turn comes, and not kept: all sources together are as large as their bytecode.
+    source: &'a Source,
 }
 
 /// A `.pyc` and what it was compiled from.
@@ -50,6 +47,15 @@ struct Made<'a> {
     path: &'a ArchivePath,
     of: &'a ArchivePath,
     hash: [u8; 32],
+}
+
+/// What a source became.
+#[derive(Debug, Clone, Default)]
+struct Compiled {
+    /// Of the source.
+    hash: [u8; 32],
+    /// Empty where it does not compile.
+    pyc: Vec<u8>,
 }
 
 /// What earlier builds kept of one owner's.
@@ -96,16 +102,12 @@ pub(super) fn compile<'a>(
         missing.extend(more.into_iter().map(|wanted| (origin, wanted)));
     }
     let made = compiler::compile(spec, pool, &missing, progress)?;
-    let made = pool.install(|| {
-        let wanted = missing.par_iter().map(|(_, wanted)| wanted.of);
-        made.into_par_iter().zip(wanted).map(|(pyc, of)| canonical(pyc, of, spec)).collect::<Result<Vec<_>, _>>()
-    })?;
-    for ((origin, wanted), pyc) in missing.into_iter().zip(made) {
+    for ((origin, wanted), Compiled { hash, pyc }) in missing.into_iter().zip(made) {
         let pyc = Pyc::from(pyc);
         if let Some(store) = stores.get_mut(origin) {
-            store.put(wanted.of, wanted.hash, pyc.clone());
+            store.put(wanted.of, hash, pyc.clone());
         }
-        bytecode.take(Made { path: wanted.path, of: wanted.of, hash: wanted.hash }, pyc);
+        bytecode.take(Made { path: wanted.path, of: wanted.of, hash }, pyc);
     }
     for store in stores.values() {
         // A store that cannot be written costs the next build its time, and nothing else.
@@ -143,6 +145,7 @@ fn canonical(mut pyc: Vec<u8>, of: &ArchivePath, spec: &PackSpec) -> Result<Vec<
         };
         pyc.truncate(HEADER);
         pyc.extend_from_slice(&code);
+        pyc.shrink_to_fit();
     }
     Ok(pyc)
 }
@@ -156,33 +159,16 @@ fn look<'a>(
 ) -> Result<Looked<'a>, Error> {
     let (mut kept, mut missing) = (Vec::new(), Vec::new());
     for (path, of) in group {
-        let source = layout.entries.get(of).map(|entry| &entry.source);
-        let (source, hash) = match source {
-            Some(Source::File(file)) => {
-                let hash = contents.facts(file)?.hash;
-                if let Some(pyc) = store.get(of, &hash) {
-                    kept.push((Made { path, of, hash }, pyc));
-                    continue;
-                }
-                let source = fs::read(file).map_err(Error::Read)?;
-                // Of what is compiled, whatever was there a moment ago.
-                let hash = blake3::hash(&source).into();
-                (Cow::Owned(source), hash)
-            }
-            Some(source @ (Source::Patched { .. } | Source::Relocated { .. } | Source::Generated(_))) => {
-                let bytes = source.content().map_err(Error::Read)?.unwrap_or_default();
-                let hash = blake3::hash(&bytes).into();
-                if let Some(pyc) = store.get(of, &hash) {
-                    kept.push((Made { path, of, hash }, pyc));
-                    continue;
-                }
-                (bytes, hash)
-            }
-            Some(Source::Bytecode { .. } | Source::Link(_) | Source::EmptyFolder) | None => {
-                return Err(Error::NoSource { path: path.clone(), of: of.clone() });
-            }
+        let none = || Error::NoSource { path: path.clone(), of: of.clone() };
+        let source = layout.entries.get(of).map(|entry| &entry.source).ok_or_else(none)?;
+        let hash = match source {
+            Source::File(file) => contents.facts(file)?.hash,
+            made => blake3::hash(&made.content().map_err(Error::Read)?.ok_or_else(none)?).into(),
         };
-        missing.push(Wanted { path, of, source, hash });
+        match store.get(of, &hash) {
+            Some(pyc) => kept.push((Made { path, of, hash }, pyc)),
+            None => missing.push(Wanted { path, of, source }),
+        }
     }
     Ok(Looked { origin, store, kept, missing })
 }

@@ -7,7 +7,6 @@ use std::path::Path;
 use std::rc::Rc;
 
 use fs_err as fs;
-use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
@@ -29,9 +28,6 @@ pub(super) struct Written {
 /// Python runs a ZIP by this. Programs start themselves again with `sys.executable` and `sys.argv`, whose first is the
 /// artifact.
 const AGAIN: &[u8] = b"import os\nimport sys\n\nos.execv(sys.argv[0], sys.argv)\n";
-
-/// Blocks that are packed before any is written, for each thread: enough to keep all busy, few enough for little memory.
-const BATCH: usize = 6;
 
 /// Writes aside, then renames.
 pub(super) fn write(
@@ -71,26 +67,17 @@ fn fill(
 ) -> Result<Manifest, Error> {
     let mut blocks = Vec::with_capacity(plan.blocks.len());
     progress.start("packing", plan.blocks.iter().map(|block| block.size).sum());
-    for batch in plan.blocks.chunks(BATCH * rayon::current_num_threads()) {
-        let packed = batch
-            .par_iter()
-            .map(|block| {
-                let packed = block.pack(survey, plan.level, kept);
-                progress.advance(block.size);
-                packed
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        for (planned, packed) in batch.iter().zip(packed) {
-            let part = container.stored(&format!("blocks/{:04}.zst", blocks.len()), &packed.bytes)?;
-            blocks.push(Block {
-                offset: part.offset,
-                packed: part.length,
-                unpacked: planned.size,
-                filter: planned.filter,
-                digest: packed.digest,
-            });
-        }
-    }
+    plan.pack(survey, kept, progress, |planned, packed| {
+        let part = container.stored(&format!("blocks/{:04}.zst", blocks.len()), &packed.bytes)?;
+        blocks.push(Block {
+            offset: part.offset,
+            packed: part.length,
+            unpacked: planned.size,
+            filter: planned.filter,
+            digest: packed.digest,
+        });
+        Ok(())
+    })?;
     progress.finish();
     let files = survey.files.iter().zip(&plan.places).map(|(file, (block, offset))| File {
         path: file.path.clone(),

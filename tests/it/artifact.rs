@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use fs_err as fs;
-use packproof::format::{Artifact, Error};
+use packproof::format::{Artifact, Error, Filter};
 use packproof::layout::{Entry, Origin, Source};
 use packproof::pack::{self, Compression, LAUNCHER, LAUNCHER_CRATES, PackSpec};
 use packproof::progress::Silent;
@@ -30,7 +30,7 @@ with zipfile.ZipFile(sys.argv[1]) as container:
     assert names == sorted(blocks) + ["index.zst", "sbom.cdx.json", "further.txt", "__main__.py", "manifest.json"], names
     manifest = json.loads(container.read("manifest.json"))
     assert manifest["blocks"] == len(blocks) > 1
-    assert container.comment.startswith(b"packproof artifact, format 0002\n")
+    assert container.comment.startswith(b"packproof artifact, format 0003\n")
     print(manifest["name"], manifest["python"], manifest["start"]["entry"]["script"])
 "#;
     let output = Command::new(&python().executable).args(["-I", "-c", script]).arg(&sample().path).output().unwrap();
@@ -59,6 +59,30 @@ fn every_file_can_be_read_back() {
     let in_layout =
         layout.entries.values().filter(|entry| !matches!(entry.source, Source::Link(_) | Source::EmptyFolder));
     assert_eq!(index.files.len(), in_layout.count() - sample().uncompiled.len());
+}
+
+/// By a reader that was written from the documentation.
+#[test]
+fn python_undoes_the_filter_of_shared_libraries() {
+    use std::os::unix::fs::FileExt as _;
+    let artifact = Artifact::open(&sample().path).unwrap();
+    let file = fs::File::open(&sample().path).unwrap();
+    let index = artifact.index().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let [packed, read] = ["packed", "read"].map(|name| folder.path().join(name));
+    let mut filtered = 0;
+    for (number, block) in index.blocks.iter().enumerate().filter(|(_, block)| block.filter != Filter::None) {
+        let mut bytes = vec![0; block.packed as usize];
+        file.file().read_exact_at(&mut bytes, block.offset).unwrap();
+        fs::write(&packed, zstd::bulk::decompress(&bytes, block.unpacked as usize).unwrap()).unwrap();
+        let mut python = Command::new(&python().executable);
+        python.args(["-I", "-c", include_str!("unfilter.py")]).args([&packed, &read]);
+        let output = python.args(index.starts(number).iter().map(u64::to_string)).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(fs::read(&read).unwrap() == artifact.block(&index, number).unwrap(), "block {number}");
+        filtered += String::from_utf8_lossy(&output.stdout).trim().parse::<u32>().unwrap();
+    }
+    assert!(filtered > 100 || cfg!(not(target_arch = "x86_64")), "{filtered} sections");
 }
 
 #[test]

@@ -201,7 +201,7 @@ const MUTATIONS: &[Mutation] = &[
         |mut it| {
             let place = it.find("app/helper.py");
             let other = it.text(&place).replace("MARK", "MARK + 0");
-            it.beside("00_packproof.pth", "other/helper.py", &other);
+            it.beside("/_packproof.py", "other/helper.py", &other);
             it.start_up(SECOND_START);
         },
         (Kind::Code, "helper", ""),

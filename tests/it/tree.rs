@@ -75,6 +75,18 @@ impl World {
         let plan = project.plan().unwrap();
         (project, plan)
     }
+
+    /// Packs it, and says what it prints.
+    fn run(&self, project: &Project, plan: &Plan) -> String {
+        let choices = Choices { compression: Compression::Fast, threads: None };
+        let spec = pipeline::pack_spec(project, plan, choices).unwrap();
+        let artifact = self.context.at("main");
+        pack::pack(&plan.planned.layout, &spec, &artifact, &Silent).unwrap();
+        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tree-cache");
+        let output = finish(Command::new(&artifact).env_clear().env("PACKPROOF_CACHE", cache));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
 }
 
 fn link(folder: &Path) -> [String; 2] {
@@ -135,13 +147,36 @@ fn a_folder_of_site_packages_that_a_path_file_names_stays_where_it_lies() {
     let (project, plan) = world.plan("import inner\nprint(inner.WHO)\n", "");
     assert!(in_site(&plan, "eggs.prefix/lib/inner.py").is_some() && in_site(&plan, "eggs.prefix/empty").is_some());
     assert!(!plan.planned.layout.entries.keys().any(|path| path.as_str().starts_with("path/")));
-    let choices = Choices { compression: Compression::Fast, threads: None };
-    let spec = pipeline::pack_spec(&project, &plan, choices).unwrap();
-    let artifact = world.context.at("main");
-    pack::pack(&plan.planned.layout, &spec, &artifact, &Silent).unwrap();
-    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tree-cache");
-    let output = finish(Command::new(&artifact).env_clear().env("PACKPROOF_CACHE", cache));
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "inner\n", "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(world.run(&project, &plan), "inner\n");
+}
+
+/// A virtual environment reads them twice, and looks for a `sitecustomize` in every folder.
+#[test]
+fn path_files_are_read_once_and_a_customization_is_found() {
+    let main = "import site, sys\nprint(sys.times, getattr(sys, 'customized', None), 'sitecustomize' in sys.modules,\n\
+        \x20     site.addsitepackages.__module__, site.execsitecustomize.__module__)\n";
+    let finder = "import importlib.machinery, sys\n\
+        class Finder:\n\
+        \x20   def find_spec(self, name, path=None, target=None):\n\
+        \x20       return importlib.machinery.ModuleSpec(name, self) if name == 'sitecustomize' else None\n\
+        \x20   def create_module(self, spec): return None\n\
+        \x20   def exec_module(self, module): sys.customized = 'by a finder'\n\
+        sys.meta_path.append(Finder())\n";
+    let world = World::new();
+    let counter = ("counter.pth", "import sys; sys.times = getattr(sys, 'times', 0) + 1\n");
+    for (name, files, told) in [
+        ("counter", &[counter, ("counter.py", "")][..], "1 None False site site\n"),
+        ("finder", &[("finder.pth", "import finder\n"), ("finder.py", finder)], "1 by a finder True site site\n"),
+        (
+            "module",
+            &[("sitecustomize.py", "import sys; sys.customized = 'by a module'\n")],
+            "1 by a module True site site\n",
+        ),
+    ] {
+        world.distribution(name, files);
+        let (project, plan) = world.plan(main, "");
+        assert_eq!(world.run(&project, &plan), told, "{name}");
+    }
 }
 
 #[test]

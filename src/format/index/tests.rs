@@ -9,7 +9,7 @@ fn sample() -> Index {
         offset: 1_400_000 + u64::from(number),
         packed: 300,
         unpacked: 1000,
-        filter: if number.is_multiple_of(2) { Filter::None } else { Filter::X86 },
+        filter: if number.is_multiple_of(2) { Filter::None } else { Filter::Elf },
         digest: Digest::of(&[number]),
     };
     let file = |name: &str, size, block, offset| File {

@@ -6,31 +6,35 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use super::Wanted;
+use super::{Compiled, Wanted, canonical};
+use crate::format::ArchivePath;
 use crate::layout::Origin;
 use crate::pack::{Error, PackSpec};
 use crate::progress::Progress;
 
 const SCRIPT: &str = include_str!("../compile.py");
 
-/// The pyc of each, in order; an empty one where the source does not compile.
+/// Each compiled, in order.
 pub(super) fn compile(
     spec: &PackSpec,
     pool: &rayon::ThreadPool,
     wanted: &[(&Origin, Wanted<'_>)],
     progress: &dyn Progress,
-) -> Result<Vec<Vec<u8>>, Error> {
+) -> Result<Vec<Compiled>, Error> {
     // Starting an interpreter takes as long as compiling a few files.
     let workers = pool.current_num_threads().min(wanted.len().div_ceil(8));
     let next = AtomicUsize::new(0);
-    let results = Mutex::new(vec![Vec::new(); wanted.len()]);
+    let results = Mutex::new(vec![Compiled::default(); wanted.len()]);
     let work = || -> Result<(), Error> {
         let mut worker = Worker::start(spec)?;
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some((_, source)) = wanted.get(at) else { return Ok(()) };
-            let pyc = pyc(&mut worker, spec, source)?;
-            results.lock().unwrap_or_else(std::sync::PoisonError::into_inner)[at] = pyc;
+            let Some((_, wanted)) = wanted.get(at) else { return Ok(()) };
+            let source = wanted.source.content().map_err(Error::Read)?.unwrap_or_default();
+            let pyc = canonical(pyc(&mut worker, spec, wanted.of, &source)?, wanted.of, spec)?;
+            // Of what was compiled, whatever was there a moment ago.
+            let compiled = Compiled { hash: blake3::hash(&source).into(), pyc };
+            results.lock().unwrap_or_else(std::sync::PoisonError::into_inner)[at] = compiled;
             progress.advance(1);
         }
     };
@@ -46,9 +50,9 @@ pub(super) fn compile(
 
 /// Sources nested deep enough end the interpreter itself, and what comes next gets a new one. So may a killer of
 /// processes that need much memory: as the answer is kept, it is asked for twice.
-fn pyc(worker: &mut Worker, spec: &PackSpec, source: &Wanted<'_>) -> Result<Vec<u8>, Error> {
+fn pyc(worker: &mut Worker, spec: &PackSpec, of: &ArchivePath, source: &[u8]) -> Result<Vec<u8>, Error> {
     for _ in 0..2 {
-        if let Ok(pyc) = worker.ask(source) {
+        if let Ok(pyc) = worker.exchange(of.as_str(), source) {
             return Ok(pyc);
         }
         *worker = Worker::start(spec)?;
@@ -82,10 +86,6 @@ impl Worker {
         // source that ends it.
         worker.exchange("probe", b"").map_err(|_| Error::Compiler { path: spec.python.clone() })?;
         Ok(worker)
-    }
-
-    fn ask(&mut self, wanted: &Wanted<'_>) -> io::Result<Vec<u8>> {
-        self.exchange(wanted.of.as_str(), &wanted.source)
     }
 
     fn exchange(&mut self, name: &str, source: &[u8]) -> io::Result<Vec<u8>> {
