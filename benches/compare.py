@@ -138,8 +138,13 @@ class Bench:
     def start_rows(self):
         """The daemon until it polls, then SIGTERM and exit 0; PyInstaller's dies before."""
         say("starts")
-        unpackaged, first, later = [], [], []
+        unpackaged, first, later, in_memory, again = [], [], [], [], []
         for _ in range(self.runs):
+            # What a disk does where files were removed a moment ago, as builds do, is no part of it there.
+            with tempfile.TemporaryDirectory(prefix="packproof-bench-", dir="/dev/shm") as memory:
+                held = Path(memory) / "packproof"
+                in_memory.append(self.until_ready([self.artifact], {"PACKPROOF_CACHE": held}))
+                again.append(self.until_ready([self.artifact], {"PACKPROOF_CACHE": held}))
             # Each in a folder that nothing has been in before, and that the launcher makes itself, as for a user.
             cache = self.new("cache") / "packproof"
             unpackaged.append(self.until_ready([self.python, FIXTURE / "main.py"], {}))
@@ -149,10 +154,24 @@ class Bench:
         frozen = self.until_ready([self.frozen], {}, may_fail=True)
         base = statistics.median(unpackaged)
         rows = [row("daemon ready, unpackaged", seconds(base), "", frozen if isinstance(frozen, str) else seconds(frozen), "")]
-        for name, times in [("daemon ready, first start", first), ("daemon ready, later starts", later)]:
+        starts = [("daemon ready, first start", first), ("daemon ready, later starts", later)]
+        starts += [("… first start, from a tmpfs", in_memory), ("… later starts, from a tmpfs", again)]
+        for name, times in starts:
             ours = statistics.median(times)
             rows.append(row(name, seconds(base), seconds(ours), "", f"{ours / base:.2f} × unpackaged"))
-        return rows
+        return [*rows, self.import_row(cache)]
+
+    def import_row(self, cache):
+        """The daemon's activities and all that they import, and nothing else."""
+        code = "import sys; sys.path.insert(0, sys.argv[1]); import worker.activities"
+        plain = [self.python, "-c", code, FIXTURE]
+        packed = [self.artifact, "-c", "import worker.activities"]
+        unpackaged, ours = [], []
+        for _ in range(self.runs * 2):
+            unpackaged.append(run(plain, {}))
+            ours.append(run(packed, {"PACKPROOF": "python", "PACKPROOF_CACHE": cache}))
+        base, packed = statistics.median(unpackaged), statistics.median(ours)
+        return row("import of its activities, whole process", seconds(base), seconds(packed), "", ratio(packed, base, "unpackaged"))
 
     def hello_rows(self):
         say("hello")
