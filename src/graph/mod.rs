@@ -290,6 +290,10 @@ impl ModuleGraph {
             .filter(|module| module.editable && module.name.as_str() != "__main__")
             .filter_map(|module| {
                 let file = module.file.clone()?;
+                if let Some(archive) = archive(&file) {
+                    let (name, origin) = (module.name.clone(), module.origin.clone());
+                    return Some(ApplicationModule { file: archive, name, origin, package: None });
+                }
                 let package = self.package_folder(module);
                 Some(ApplicationModule { file, name: module.name.clone(), origin: module.origin.clone(), package })
             })
@@ -316,6 +320,13 @@ impl ModuleGraph {
         let file = module.file.as_deref()?;
         module.name.parent().and_then(|_| file.parent()).map(Path::to_owned)
     }
+}
+
+/// The zip file on `sys.path` that a module lies in.
+fn archive(file: &Path) -> Option<PathBuf> {
+    // Nearly always a file of its own.
+    let around = if file.exists() { None } else { file.ancestors().skip(1).find(|around| around.is_file()) };
+    around.map(Path::to_owned)
 }
 
 impl PartialEq for Module {

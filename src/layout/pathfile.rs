@@ -30,7 +30,8 @@ impl Places {
             folder.starts_with(&facts.stdlib)
                 || folder.starts_with(&facts.platstdlib)
                 || site.iter().any(|(site, _)| site == folder)
-                || !folder.is_dir()
+                // A file is an archive of modules.
+                || !folder.exists()
         };
         let base_site: Vec<PathBuf> =
             facts.base_site_packages.iter().map(|path| facts.base_prefix.join(path)).collect();

@@ -87,6 +87,26 @@ fn a_lock_without_hashes_is_told_line_by_line() {
     assert_eq!(unhashed(&folder), ["bookkeeping==1.2.0"]);
 }
 
+/// Its modules are imported out of it in both worlds.
+#[test]
+fn a_zip_file_on_the_path_is_packed() {
+    let context = TestContext::new();
+    crate::support::venv(&python().executable, &context.at("venv"));
+    let archive = context.at("lib.zip");
+    let write = "import sys, zipfile\nwith zipfile.ZipFile(sys.argv[1], 'w') as file:\n    \
+                 file.writestr('zipped/__init__.py', 'from .inner import A\\n')\n    \
+                 file.writestr('zipped/inner.py', 'A = 1\\n')\n";
+    run(Command::new(&python().executable).args(["-c", write]).arg(&archive));
+    let site = packproof::environment::Facts::ask(&context.at("venv/bin/python")).unwrap().purelib;
+    fs::write(site.join("zip.pth"), format!("{}\n", archive.display())).unwrap();
+    context.write("p/main.py", "from zipped import A\nimport zipped\nprint(A, 'lib.zip/zipped' in zipped.__file__)\n");
+    let built = context.run(&["build", "p/main.py", "--python", "venv", "-o", "out/main"]);
+    assert!(built.starts_with("exit code: 0"), "{built}");
+    fs::remove_file(archive).unwrap();
+    let started = Command::new(context.at("out/main")).env("PACKPROOF_CACHE", context.at("cache")).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&started.stdout), "1 True\n", "{started:?}");
+}
+
 /// crcmod has a C module, and was never released as a wheel.
 #[test]
 fn what_has_no_wheel_is_built_where_that_is_allowed() {
