@@ -162,16 +162,22 @@ class Bench:
         return [*rows, self.import_row(cache)]
 
     def import_row(self, cache):
-        """The daemon's activities and all that they import, and nothing else."""
-        code = "import sys; sys.path.insert(0, sys.argv[1]); import worker.activities"
-        plain = [self.python, "-c", code, FIXTURE]
-        packed = [self.artifact, "-c", "import worker.activities"]
+        """What the daemon's activities and all that they import take, as the process itself measures it."""
+        code = (
+            "import os, sys, time; sys.path.insert(0, os.path.join(sys.prefix, sys.argv[1])); begun = time.perf_counter(); "
+            "import worker.activities; print(time.perf_counter() - begun, flush=True); os._exit(0)"
+        )
+
+        def took(command, variables):
+            said = subprocess.run(command, env=clean(variables), capture_output=True, text=True, check=True).stdout
+            return float(said.split()[-1])
+
         unpackaged, ours = [], []
         for _ in range(self.runs * 2):
-            unpackaged.append(run(plain, {}))
-            ours.append(run(packed, {"PACKPROOF": "python", "PACKPROOF_CACHE": cache}))
+            unpackaged.append(took([self.python, "-c", code, FIXTURE], {}))
+            ours.append(took([self.artifact, "-c", code, "app"], {"PACKPROOF": "python", "PACKPROOF_CACHE": cache}))
         base, packed = statistics.median(unpackaged), statistics.median(ours)
-        return row("import of its activities, whole process", seconds(base), seconds(packed), "", ratio(packed, base, "unpackaged"))
+        return row("… import of its activities alone", seconds(base), seconds(packed), "", ratio(packed, base, "unpackaged"))
 
     def hello_rows(self):
         say("hello")
