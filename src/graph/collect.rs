@@ -297,12 +297,15 @@ impl<'a> Collector<'a> {
                     self.visit_expr(returns);
                 }
                 self.bind(def.name.as_str());
+                let around = std::mem::take(&mut self.patches);
                 self.function(|this| this.body(&def.body));
+                // What a parameter is, the calls tell.
                 for (at, parameter) in def.parameters.iter_non_variadic_params().enumerate() {
                     if self.patches.remove(&(parameter.name().as_str(), ANY)) {
                         self.fillers.insert((def.name.as_str(), at));
                     }
                 }
+                self.patches.extend(around);
             }
             Stmt::ClassDef(def) => {
                 // `enum.global_enum` makes the members names of the module.

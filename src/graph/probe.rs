@@ -358,7 +358,6 @@ impl<'a> Collector<'a> {
     }
 }
 
-/// `os.environ`
 /// `c` of `a.b.c`
 fn last_name(expr: &Expr) -> Option<&str> {
     match expr {
@@ -368,6 +367,7 @@ fn last_name(expr: &Expr) -> Option<&str> {
     }
 }
 
+/// `os.environ`
 pub(super) fn is_environ(expr: &Expr) -> bool {
     is_name(expr, "environ") || expr.as_attribute_expr().is_some_and(|attribute| attribute.attr.as_str() == "environ")
 }

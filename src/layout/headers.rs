@@ -18,12 +18,11 @@ pub(super) fn add(builder: &mut Builder, facts: &Facts) -> Result<(), Error> {
         let path = below("", &relative.join(&found.relative))?;
         builder.add(path, Entry { source: found.source, mode: found.mode, origin: Origin::Stdlib })?;
     }
-    if let Some((stem, version)) = facts.shared_library.as_deref().and_then(|name| name.split_once(".so."))
-        && !version.is_empty()
+    if let Some(name) = &facts.shared_library
+        && let Some((stem, _)) = name.split_once(".so.")
     {
-        let name = format!("{stem}.so.{version}");
         let link = below("lib", Path::new(&format!("{stem}.so")))?;
-        builder.add(link, Entry { source: Source::Link(name), mode: 0o777, origin: Origin::Packproof })?;
+        builder.add(link, Entry { source: Source::Link(name.clone()), mode: 0o777, origin: Origin::Packproof })?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 //!
 //! What of an installation stays behind: tests of the standard library and the wheels that ensurepip installs, unless
 //! something imports them; the static library and what else is there to build extension modules with; `EXTERNALLY-MANAGED`, which forbids pip to touch
-//! a system's Python; other packages' folders, which `distributions` brings. Paths that are compiled in are `libraries`' business.
+//! a system's Python; other packages' folders, which `distributions` brings. Paths that are compiled in are `relocation`'s business.
 
 use std::collections::BTreeSet;
 use std::path::Path;

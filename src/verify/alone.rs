@@ -10,7 +10,7 @@ use crate::progress::Progress;
 
 /// As many are tried.
 const MOST: usize = 20;
-/// The number of the run whose folders they have, on each side.
+/// The number of the run whose folders they have, and the next one's.
 const RUN: usize = 2;
 
 /// Says of an import that fails among others and not alone, or the other way round, that it fails for another reason. It

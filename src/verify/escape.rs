@@ -217,8 +217,6 @@ impl Found {
     }
 }
 
-/// What a library needs that is left to the system (a driver's compiler, say) is the system's too, and the loader takes the
-/// first of that name for the whole process.
 /// Who among a process's libraries asks for which. Read where it is asked for only.
 struct Links {
     outside: Needed,
@@ -231,8 +229,9 @@ impl Links {
         Self { outside: Needed::read(&outside), tree: Needed::read(&tree) }
     }
 
-    /// Whether a library of the system's serves none of the tree's files, which would be the artifact's own to serve: one
-    /// that is left to the system needs it, or native code opened it by name, as Qt opens OpenSSL, or what needs it.
+    /// Whether a library of the system's serves none of the tree's files, which would be the artifact's own to serve: native
+    /// code opened it by name, as Qt opens OpenSSL, or what needs it; or one that is left to the system needs it (a driver's
+    /// compiler, say), and the loader takes the first of a name for the whole process.
     fn are_the_systems(&self, library: &Path) -> bool {
         let is_opened = |file: &Path| !self.tree.needs(file, &self.outside);
         is_opened(library) || self.outside.is_needed(library, |by| is_left(by) || is_opened(by))

@@ -108,6 +108,8 @@ copy(math, filled)
 for name in ('a', 'b'):
     setattr(named, name, name)
 setattr(named, 'c', 1)
+def other(named):
+    setattr(named, str(named), 1)
 describe(left)
 ";
     let empty = ["eggs/filled.py", "eggs/named.py", "eggs/left.py"].map(|file| (file, ""));

@@ -1,6 +1,5 @@
 //! `missing-data`: a file that code names beside itself is not there, or stays behind.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::super::{Context, Evidence, FAR, Finding, Severity, Sink};
@@ -53,15 +52,12 @@ fn left_behind(context: &Context<'_>, sink: &mut Sink) {
         let is_script = module.name.as_str() == "__main__" && data.module != crate::graph::ModuleId::MAIN;
         data.found && module.origin == Origin::Application && !is_script
     });
-    let of_application: Vec<&DataFile> = of_application.collect();
-    let Some(first) = of_application.first().map(|data| bytes(&data.path)) else { return };
-    // Nearly all of some ten thousand files lie elsewhere, and need not be sorted.
-    let same = of_application.iter().map(|data| shared(first, bytes(&data.path))).min().unwrap_or_default();
-    let packed = native.planned.layout.entries.values().filter_map(|entry| entry.source.file());
-    let packed: BTreeSet<&Path> = packed.filter(|file| bytes(file).starts_with(&first[..same])).collect();
+    let packed: Vec<&Path> = native.planned.layout.entries.values().filter_map(|entry| entry.source.file()).collect();
+    // Bytes tell quicker than parts that nearly all of some ten thousand files lie elsewhere.
+    let is_in = |file: &Path, place: &Path| bytes(file).starts_with(bytes(place)) && file.starts_with(place);
     for data in of_application {
         let module = context.graph.module(data.module);
-        if packed.range(data.path.as_path()..).next().is_some_and(|next| next.starts_with(&data.path)) {
+        if packed.iter().any(|file| is_in(file, &data.path)) {
             continue;
         }
         // It may be written, or be looked for in vain.
@@ -75,11 +71,6 @@ fn left_behind(context: &Context<'_>, sink: &mut Sink) {
 
 fn bytes(path: &Path) -> &[u8] {
     path.as_os_str().as_encoded_bytes()
-}
-
-/// How many bytes two paths begin with.
-fn shared(left: &[u8], right: &[u8]) -> usize {
-    left.iter().zip(right).take_while(|(left, right)| left == right).count()
 }
 
 fn push(
