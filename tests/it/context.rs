@@ -89,6 +89,21 @@ pub(crate) fn tool_cache() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("tool-cache")
 }
 
+/// What the tool has made for the runner in `project`, with its `libs/toolbelt`. Another clone that shares the folder for what
+/// is built has an environment of its own there.
+pub(crate) fn environment_of(project: &Path) -> PathBuf {
+    let names = |text: String| text.lines().any(|line| Path::new(line).starts_with(project));
+    let names_it = |path: &Path| {
+        path.extension().is_some_and(|extension| extension == "pth") && fs::read_to_string(path).is_ok_and(names)
+    };
+    let is_its = |environment: &PathBuf| {
+        let files = fs::read_dir(environment.join("lib/python3.11/site-packages"));
+        files.is_ok_and(|files| files.flatten().any(|entry| names_it(&entry.path())))
+    };
+    let environments = fs::read_dir(tool_cache().join("environments")).unwrap();
+    environments.map(|entry| entry.unwrap().path()).find(is_its).unwrap()
+}
+
 fn regex(path: &Path) -> String {
     regex::escape(&path.to_string_lossy())
 }

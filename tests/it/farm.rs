@@ -12,7 +12,7 @@ use fs_err as fs;
 use packproof::environment::{Distribution, Environment};
 use serde_json::Value;
 
-use crate::context::{TestContext, tool_cache};
+use crate::context::{TestContext, environment_of};
 
 /// Imports each line of its input, and prints the lines that fail.
 const TRY: &str = "
@@ -58,11 +58,7 @@ impl Farm {
         // Makes the environment where it is not made.
         let made = context.command(&["audit", "-q"]).arg(fixture()).output().unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let original = fs::read_dir(tool_cache().join("environments"))
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .find(|path| path.join("lib/python3.11/site-packages/daytona").is_dir())
-            .unwrap();
+        let original = environment_of(&fixture());
         let farm = context.at("farm");
         fs::create_dir_all(farm.join("bin")).unwrap();
         fs::copy(original.join("pyvenv.cfg"), farm.join("pyvenv.cfg")).unwrap();

@@ -293,11 +293,7 @@ fn left_out(context: &TestContext, folder: &Path) {
     // The same environment as the tool's own run: nothing is installed twice.
     let python = context.command(&["audit", "--format", "json"]).arg(folder).output().unwrap();
     assert!(python.status.success());
-    let environment = fs::read_dir(crate::context::tool_cache().join("environments"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .find(|path| path.join("lib/python3.11/site-packages/daytona").is_dir())
-        .unwrap();
+    let environment = crate::context::environment_of(folder);
     let overrides = Overrides { python: Some(environment), ..Overrides::default() };
     let mut project = Project::open(folder, &overrides, &Silent).unwrap();
     let mut plan = project.plan().unwrap();
