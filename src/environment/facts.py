@@ -45,7 +45,18 @@ def guarded():
             return run()
         return execute
 
-    site.addpackage = addpackage_apart
+    if hasattr(site, "StartupState"):
+        # 3.15 and newer (PEP 829): what a batch of folders names is called in the end, entry points of `.start` files as well.
+        process = site.StartupState.process
+
+        def process_apart(state):
+            if getattr(state, "_importexecs", True) or getattr(state, "_entrypoints", True):
+                cut_off_once()
+            return process(state)
+
+        site.StartupState.process = process_apart
+    else:
+        site.addpackage = addpackage_apart
     site.execsitecustomize = apart(site.execsitecustomize, "sitecustomize")
     site.execusercustomize = apart(site.execusercustomize, "usercustomize")
 
@@ -163,6 +174,21 @@ def without_links(folders):
 
 
 variables = sysconfig.get_config_vars()
+
+
+def shared_library():
+    """Debian's interpreters need none, and the package with the one that goes with them need not be installed."""
+    name = variables.get("INSTSONAME") if variables.get("Py_ENABLE_SHARED") else None
+    folders = filter(None, [variables.get("LIBDIR"), os.path.join(sys.base_prefix, "lib")])
+    if name and not any(os.path.isfile(os.path.join(folder, name)) for folder in folders):
+        try:
+            with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
+                name = name if any(line.rstrip().endswith("/" + name) for line in maps) else None
+        except OSError:
+            pass
+    return name
+
+
 facts = {
     "implementation": sys.implementation.name,
     "version": list(sys.version_info[:3]),
@@ -193,7 +219,7 @@ facts = {
     "finders": finders(),
     "markers": marker_environment(),
     "platform": sysconfig.get_platform(),
-    "shared_library": variables.get("INSTSONAME") if variables.get("Py_ENABLE_SHARED") else None,
+    "shared_library": shared_library(),
     "library_folder": variables.get("LIBDIR"),
     "maxsize": sys.maxsize,
 }

@@ -133,7 +133,7 @@ impl Facts {
             });
         }
         let [major, minor, _] = self.version;
-        if major != 3 || !(9..=13).contains(&minor) {
+        if major != 3 || !(9..=15).contains(&minor) {
             return Err(Error::UnsupportedVersion { path: python.to_owned(), version: self.version_string() });
         }
         Ok(())

@@ -62,7 +62,7 @@ pub enum Error {
     FactsFailed { path: PathBuf, status: String, stderr: String },
     #[error("`{}` printed something else than its facts", path.display())]
     FactsUnreadable { path: PathBuf, source: serde_json::Error },
-    #[error("Python {version} at `{}` is not supported: 3.9 to 3.13 are", path.display())]
+    #[error("Python {version} at `{}` is not supported: 3.9 to 3.15 are", path.display())]
     UnsupportedVersion { path: PathBuf, version: String },
     #[error("{implementation} at `{}` is not supported: CPython is", path.display())]
     UnsupportedImplementation { path: PathBuf, implementation: String },

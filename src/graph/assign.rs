@@ -76,6 +76,9 @@ impl<'a> Collector<'a> {
                 self.out.symbols.open_submodules = true;
                 self.site(target, Dynamic::ExtendsPath);
             }
+            if is_name(target, "__lazy_modules__") {
+                self.listed_lazy(value);
+            }
             self.bind_target(target);
             self.named(target, value, folder.as_ref());
         }

@@ -17,7 +17,7 @@ use super::source::Lines;
 use super::syntax::{ANY, Asked, ImportKind, Names, Opaque, Probe, RawImport, Syntax};
 
 pub(super) struct Collector<'a> {
-    target: Arc<Target>,
+    pub(super) target: Arc<Target>,
     pub(super) lines: &'a Lines,
     main: bool,
     pub(super) kind: ImportKind,
@@ -35,6 +35,8 @@ pub(super) struct Collector<'a> {
     elsewhere: Vec<&'a str>,
     /// What imports bind, wherever they stand.
     pub(super) imported: FxHashSet<&'a str>,
+    /// What `__lazy_modules__` lists.
+    pub(super) lazy_modules: FxHashSet<&'a str>,
     /// Local names of what the recognised idioms are made of: `import sys as _sys`, `from sys import path`.
     pub(super) aliases: FxHashMap<&'a str, &'static str>,
     /// Module-level names for paths beside the code.
@@ -87,6 +89,7 @@ impl<'a> Collector<'a> {
             fillers: FxHashSet::default(),
             elsewhere: Vec::new(),
             imported: FxHashSet::default(),
+            lazy_modules: FxHashSet::default(),
             aliases: FxHashMap::default(),
             folders: Folders::default(),
             seen: Seen::default(),

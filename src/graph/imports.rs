@@ -17,7 +17,8 @@ impl<'a> Collector<'a> {
             if let (Some(asname), Some(known)) = (&alias.asname, probe::known(name)) {
                 self.aliases.insert(asname.as_str(), known);
             }
-            self.import(stmt, self.kind, Asked::Absolute(name.into()), Names::Module);
+            let kind = self.when(stmt.is_lazy, name);
+            self.import(stmt, kind, Asked::Absolute(name.into()), Names::Module);
         }
     }
 
@@ -51,6 +52,30 @@ impl<'a> Collector<'a> {
         } else {
             Names::Listed(stmt.names.iter().map(|alias| alias.name.as_str().into()).collect())
         };
-        self.import(stmt, self.kind, asked, names);
+        let kind = self.when(stmt.is_lazy, if stmt.level == 0 { module } else { "" });
+        self.import(stmt, kind, asked, names);
+    }
+
+    /// A lazy import takes place when what it binds is first used (PEP 810).
+    fn when(&self, is_lazy: bool, module: &str) -> ImportKind {
+        let is_listed = || matches!(self.scope, Scope::Module) && self.lazy_modules.contains(module);
+        match self.kind {
+            ImportKind::Unconditional if is_lazy || is_listed() => ImportKind::Deferred,
+            kind => kind,
+        }
+    }
+
+    /// `__lazy_modules__ = ["x", "y.z"]`, which older interpreters take for a name like any other.
+    pub(super) fn listed_lazy(&mut self, value: &'a ast::Expr) {
+        if self.target.version < [3, 15, 0] {
+            return;
+        }
+        let (ast::Expr::List(ast::ExprList { elts, .. })
+        | ast::Expr::Tuple(ast::ExprTuple { elts, .. })
+        | ast::Expr::Set(ast::ExprSet { elts, .. })) = value
+        else {
+            return;
+        };
+        self.lazy_modules.extend(elts.iter().filter_map(|name| Some(name.as_string_literal_expr()?.value.to_str())));
     }
 }

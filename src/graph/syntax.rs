@@ -20,7 +20,7 @@ use super::source::{Lines, Uninspectable};
 pub enum ImportKind {
     /// Whenever the module is imported.
     Unconditional,
-    /// In a function, when that is called.
+    /// In a function, when that is called; of a lazy import, when its name is first used.
     Deferred,
     /// Its failure is caught, or a condition that cannot be decided here stands before it.
     Guarded,

@@ -88,6 +88,32 @@ else:
     assert_eq!(imports(text), wanted);
 }
 
+/// Each as CPython 3.15 carries it out.
+#[test]
+fn lazy_imports() {
+    let text = "\
+__lazy_modules__ = ['b', 'c.d', 'e']
+import b
+from c.d import x
+from c import d
+import a
+class C:
+    import e
+try:
+    import e
+except ImportError:
+    pass
+";
+    let found = |text, minor| {
+        let syntax = read_for([3, minor, 0], text).unwrap();
+        syntax.imports.iter().map(|import| format!("{} {:?}", import.line, import.kind)).collect::<Vec<_>>()
+    };
+    let wanted = ["2 Deferred", "3 Deferred", "4 Unconditional", "5 Unconditional", "7 Unconditional", "9 Guarded"];
+    assert_eq!(found(text, 15), wanted);
+    assert!(found(text, 14).iter().all(|found| !found.ends_with("Deferred")));
+    assert_eq!(found("lazy import a\nlazy from .b import c", 15), ["1 Deferred", "2 Deferred"]);
+}
+
 #[test]
 fn places_that_no_import_statement_shows() {
     let text = "\
@@ -289,6 +315,9 @@ fn syntax_that_the_target_does_not_have() {
         (11, "def f[T](x: T): pass"),
         (11, "s = f\"{d[\"a\"]}\""),
         (12, "def f[T = int](x: T): pass"),
+        (13, "t = t\"{x}\""),
+        (13, "try: pass\nexcept A, B: pass"),
+        (14, "lazy import x"),
     ] {
         let why = read_for([3, minor, 0], text).unwrap_err();
         assert!(why.line > 0 && why.message.contains("Python 3."), "{text}: {why:?}");

@@ -121,9 +121,14 @@ fn adapted(
 ) -> Result<Option<Source>, Error> {
     let Source::File(path) = &source else { return Ok(Some(source)) };
     let at_top = relative.components().count() == 1;
-    if at_top && relative.extension().is_some_and(|extension| extension == "pth") {
+    let start_up = relative.extension().filter(|suffix| at_top && ["pth", "start"].iter().any(|it| it == suffix));
+    if let Some(suffix) = start_up {
         let text = String::from_utf8_lossy(&fs::read(path)?).into_owned();
-        let rewritten = pathfile::rewrite(&text, folder, place, places)?;
+        let rewritten = if suffix == "pth" {
+            pathfile::rewrite(&text, folder, place, places)?
+        } else {
+            pathfile::entry_points(&text)
+        };
         if rewritten != text {
             let bytes = rewritten.into_bytes();
             return Ok(Some(Source::Patched { path: path.clone(), bytes, why: "folders of the build machine" }));

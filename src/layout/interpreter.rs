@@ -98,7 +98,9 @@ fn stdlib(
     let keep = |path: &Path| {
         let Some(text) = path.to_str() else { return true };
         let packages = matches!(text, "site-packages" | "dist-packages");
-        let building = text.starts_with("config-") || text == "EXTERNALLY-MANAGED";
+        // PEP 668 and PEP 739, and what 3.14 and newer have of `_sysconfigdata` for tools of other languages.
+        let building = ["config-", "EXTERNALLY-MANAGED", "build-details", "_sysconfig_vars"];
+        let building = building.iter().any(|start| text.starts_with(start));
         // `venv` starts ensurepip in a process of its own, which no import shows.
         let seeds = text == "ensurepip/_bundled" && !reached.contains("ensurepip") && !reached.contains("venv");
         !packages && !building && !seeds && !without.holds(&folder.join(path)) && (keep_tests || !TESTS.contains(&text))

@@ -126,6 +126,12 @@ pub(super) fn rewrite(text: &str, folder: &Path, site: &ArchivePath, places: &Pl
     Ok(rewritten)
 }
 
+/// A `.start` file (PEP 829) as it reads in the artifact: less what calls the finder that an editable project was installed
+/// with. A file that has nothing left to say stays: it keeps `import` lines of the `.pth` file of its name from being run.
+pub(super) fn entry_points(text: &str) -> String {
+    text.lines().filter(|line| !line.contains("__editable__")).fold(String::new(), |text, line| text + line + "\n")
+}
+
 /// The way from one folder of the tree to another.
 pub(super) fn relative(from: &ArchivePath, to: &ArchivePath) -> String {
     let from: Vec<_> = from.as_str().split('/').collect();
@@ -175,6 +181,12 @@ mod tests {
             rewrite(text, folder, &site, &places()).unwrap(),
             "# kept\n../../../app/libs/x/src\nsub\nimport os; x = 1\n"
         );
+    }
+
+    #[test]
+    fn lines_of_start_files() {
+        assert_eq!(entry_points("# kept\na.b:c\n__editable___x_finder:install\n"), "# kept\na.b:c\n");
+        assert_eq!(entry_points("__editable___x_finder:install"), "");
     }
 
     #[test]

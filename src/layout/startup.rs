@@ -22,7 +22,7 @@ const UNCUSTOMIZED: &str = include_str!("startup/uncustomized.py");
 
 /// `site` reads it as it would a virtual environment's, and leaves the user's site-packages alone, in every child that
 /// `sys.executable` starts as well, before a line of them has run. As there is no `home` in it, nothing else makes an
-/// environment of the tree: prefix and base prefix stay one. Tried on 3.9 to 3.13.
+/// environment of the tree: prefix and base prefix stay one. Tried on 3.9 to 3.15.
 const USER_SITE_OFF: &str = "include-system-site-packages = false\n";
 
 /// What the launcher tells the interpreter to run.
@@ -34,7 +34,7 @@ pub enum StartEntry {
 
 pub(super) fn add(builder: &mut Builder, config: &Config, facts: &Facts, places: &Places) -> Result<StartEntry, Error> {
     let further = further(builder, config, facts, places);
-    let code = startup_code(builder, config, places)?;
+    let code = startup_code(builder, config, facts, places)?;
     let mut generated = |path: ArchivePath, text: String| {
         let source = Source::Generated(text.into_bytes());
         builder.add(path, Entry { source, mode: 0o644, origin: Origin::Packproof })
@@ -105,7 +105,7 @@ fn is_customized(builder: &Builder) -> bool {
     builder.paths().any(|(path, _)| path.as_str().split('/').any(is_it))
 }
 
-fn startup_code(builder: &Builder, config: &Config, places: &Places) -> Result<String, Error> {
+fn startup_code(builder: &Builder, config: &Config, facts: &Facts, places: &Places) -> Result<String, Error> {
     let mut folders = Vec::new();
     for folder in &config.runner.path {
         folders.extend(places.of(folder)?.map(|place| place.to_string()));
@@ -119,7 +119,10 @@ fn startup_code(builder: &Builder, config: &Config, places: &Places) -> Result<S
             code += &MODULE.replace("@APPLICATION@", &serde_json::Value::from(application).to_string());
         }
     }
-    code += ONCE;
+    // From 3.15 on `site` itself sees to that.
+    if facts.version < [3, 15, 0] {
+        code += ONCE;
+    }
     if !is_customized(builder) {
         code += UNCUSTOMIZED;
     }

@@ -25,6 +25,7 @@ mod libraries;
 mod marshal;
 #[path = "../it/marshalled.rs"]
 mod marshalled;
+mod newest;
 #[path = "../it/relocatable.rs"]
 mod relocatable;
 mod strangers;
@@ -60,6 +61,7 @@ const SWEEPS: &[&str] = &[
     "strangers-2",
     "scikit-learn",
     "marshal",
+    "newest",
 ];
 
 /// Whether this run is to do the sweep `name`; says so where it is not.

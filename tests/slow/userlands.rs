@@ -11,9 +11,10 @@ use crate::{support, turn};
 
 const MIRROR: &str = "http://deb.debian.org/debian";
 
-/// The release's minimal system, made once; nothing where it cannot be.
-fn userland(release: &str) -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("userlands").join(release);
+/// The release's minimal system with these packages, made once; nothing where it cannot be.
+pub(crate) fn userland(release: &str, packages: &[&str]) -> Option<PathBuf> {
+    let name = [&[release], packages].concat().join("-");
+    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("userlands").join(name);
     if root.join("complete").exists() {
         return Some(root);
     }
@@ -23,8 +24,12 @@ fn userland(release: &str) -> Option<PathBuf> {
     }
     let _ = fs::remove_dir_all(&root);
     fs::create_dir_all(&root).unwrap();
-    let made =
-        Command::new("debootstrap").args(["--variant=minbase", release]).arg(&root).arg(MIRROR).output().unwrap();
+    let mut command = Command::new("debootstrap");
+    command.arg("--variant=minbase");
+    if !packages.is_empty() {
+        command.arg(format!("--include={}", packages.join(",")));
+    }
+    let made = command.arg(release).arg(&root).arg(MIRROR).output().unwrap();
     if !made.status.success() {
         support::skipped("a mirror of Debian's");
         return None;
@@ -65,7 +70,7 @@ fn artifacts_in_other_releases() {
         let floor = floor.split(' ').next().unwrap().to_owned();
         let number = |version: &str| version.split('.').map(|part| part.parse().unwrap()).collect::<Vec<u32>>();
         for release in ["trixie", "bullseye"] {
-            let Some(root) = userland(release) else { return };
+            let Some(root) = userland(release, &[]) else { return };
             let has = glibc(&root);
             let _ = fs::remove_dir_all(root.join("tmp/cache"));
             let Some(output) = run_in(&root, &context.at("out/main"), &[], &[]) else { return };

@@ -5,7 +5,7 @@
 //! stream is read into a graph and written again with all equal immutable values shared, nothing flagged but what is
 //! referred to, and references numbered in order. It loads as an equal code object, a little smaller.
 //!
-//! Source: <https://github.com/python/cpython/blob/3.13/Python/marshal.c>
+//! Source: <https://github.com/python/cpython/blob/3.15/Python/marshal.c>
 
 use std::collections::{HashMap, HashSet};
 
@@ -218,6 +218,8 @@ impl<'a> Reader<'a> {
                 let count = self.take(4)?;
                 self.items(kind, count, u32::from_le_bytes(peek(count)?) as usize)?
             }
+            // A slice, from 3.14 on.
+            b':' => self.items(kind, &[], 3)?,
             b'c' => self.code()?,
             _ => return Err("a type that no code object holds"),
         };
@@ -254,7 +256,7 @@ impl<'a> Reader<'a> {
     fn code(&mut self) -> Result<Node, &'static str> {
         let (numbers, objects, tables) = match self.minor {
             8..=10 => (6, 8, 1),
-            11..=13 => (5, 8, 2),
+            11..=15 => (5, 8, 2),
             _ => return Err("a Python whose code objects are not known"),
         };
         let mut fields = Vec::with_capacity(numbers + objects + 1 + tables);

@@ -52,7 +52,7 @@ def record(distribution, normalise):
         path = os.path.join(folder, name)
         try:
             library = re.search(r"\.so(\.\d+)*$", name)
-            if library or name.endswith(".pth") or not digest:
+            if library or name.endswith((".pth", ".start")) or not digest:
                 os.stat(path)
                 continue
             with open(path, "rb") as opened:

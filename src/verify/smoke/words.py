@@ -91,11 +91,24 @@ def digest_of_code(code):
     from _blake2 import blake2b
     if sys.version_info >= (3, 11):
         import marshal
-        # Version 2 shares nothing between values, and sets are written in one order since 3.11.
         path = code.co_filename.encode("utf-8", "surrogatepass")
         spelled = len(path).to_bytes(4, "little") + path
-        return blake2b(marshal.dumps(code, 2).replace(spelled, b"<file>"), digest_size=8).hexdigest()
+        try:
+            # Version 2 shares nothing between values, and sets are written in one order since 3.11.
+            content = marshal.dumps(code, 2)
+        except ValueError:
+            content = marshal.dumps(sliceless(code), 2)
+        return blake2b(content.replace(spelled, b"<file>"), digest_size=8).hexdigest()
     return blake2b(repr(plain(code)).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def sliceless(value):
+    """With tuples for the slices that code has among its constants since 3.14, which version 2 has no word for."""
+    if isinstance(value, type(sliceless.__code__)):
+        return value.replace(co_consts=tuple(map(sliceless, value.co_consts)))
+    if isinstance(value, slice):
+        return ("slice", value.start, value.stop, value.step)
+    return tuple(map(sliceless, value)) if type(value) is tuple else value
 
 
 def plain(value):
