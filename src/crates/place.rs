@@ -14,8 +14,13 @@ use crate::names::ModuleName;
 
 /// `fast.abi3.so`, or `fast.cpython-311-x86_64-linux-gnu.so`
 pub(super) fn file_name(module: &ModuleName, abi3: bool, facts: &Facts) -> String {
-    let suffix = facts.extension_suffixes.iter().find(|suffix| suffix.starts_with(".abi3") == abi3);
-    format!("{}{}", module.last(), suffix.map_or(".so", String::as_str))
+    format!("{}{}", module.last(), suffix(abi3, &facts.extension_suffixes))
+}
+
+/// 3.15 and newer also know `.abi3-x86_64-linux-gnu.so`, which those before do not.
+fn suffix(abi3: bool, known: &[String]) -> &str {
+    let is_it = |suffix: &&String| if abi3 { *suffix == ".abi3.so" } else { !suffix.starts_with(".abi3") };
+    known.iter().find(is_it).map_or(".so", String::as_str)
 }
 
 /// The folder of one of the application's own packages.
@@ -54,6 +59,14 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_suffix_that_most_interpreters_know() {
+        let known = [".cpython-315-x86_64-linux-gnu.so", ".abi3-x86_64-linux-gnu.so", ".abi3.so", ".abi3t.so", ".so"];
+        let known = known.map(str::to_owned);
+        assert_eq!(suffix(true, &known), ".abi3.so");
+        assert_eq!(suffix(false, &known), ".cpython-315-x86_64-linux-gnu.so");
+    }
 
     #[test]
     fn a_folder_is_made_to_hold_what_it_should() {

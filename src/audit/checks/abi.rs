@@ -77,7 +77,7 @@ fn tagged(path: &str) -> (&str, &str) {
 
 /// Whether a file's name ends as extension modules' do. A library beside them has a version or nothing before its end.
 fn is_tag(end: &str) -> bool {
-    ["cpython-", "cp3", "pypy", "abi3."].iter().any(|start| end.starts_with(start))
+    ["cpython-", "cp3", "pypy", "abi3.", "abi3-", "abi3t.", "abi3t-"].iter().any(|start| end.starts_with(start))
 }
 
 /// A module that no finder has, while a file of its name with another tag lies in its place.
