@@ -11,7 +11,7 @@ use fs_err as fs;
 
 use super::key::key;
 use super::lock::{LockFile, Requirement};
-use super::{Again, Environment, Error, Facts, Note, find, standalone};
+use super::{Again, Environment, Error, Facts, Note, find, pylock, standalone};
 use crate::cache::{self, slot::Slot};
 use crate::config::{Lock, PythonVersion};
 use crate::progress::Progress;
@@ -32,6 +32,9 @@ pub fn from_lock(lock: &Lock, progress: &dyn Progress) -> Result<(Environment, A
     }
 
     let base = base(lock)?;
+    if let Some(wanted) = &parsed.wanted {
+        pylock::check(wanted, &lock.path, &base)?;
+    }
     let installer = Installer::find(&base);
     let cache = cache::root().ok_or_else(|| Error::NotFound {
         looked: "the environment needs a cache folder, and neither PACKPROOF_TOOL_CACHE, XDG_CACHE_HOME nor HOME is \
@@ -223,6 +226,9 @@ fn make(folder: &Path, lock: &Lock, parsed: &LockFile, base: &Facts, installer: 
             }
         }
         command.arg("-r").arg(&list);
+        for folder in &parsed.find_links {
+            command.arg("--find-links").arg(folder);
+        }
         run(installer, with_indexes(&mut command, lock))?;
         fs::remove_file(list)?;
     }

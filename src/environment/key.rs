@@ -30,7 +30,7 @@ pub(super) fn key(
     add(format!("{:?} {:?}", lock.indexes, lock.find_links).as_bytes());
     // One's own wheels are built again without another version, and only a hash would tell.
     let unhashed = || parsed.requirements.iter().filter(|requirement| !requirement.hashed);
-    for folder in lock.find_links.iter().filter(|_| unhashed().next().is_some()) {
+    for folder in lock.find_links.iter().chain(&parsed.find_links).filter(|_| unhashed().next().is_some()) {
         add(&contents(folder)?);
     }
     for file in unhashed().filter_map(|requirement| local_file(&requirement.text)) {

@@ -1,4 +1,5 @@
-//! A lock file: pip's requirements format, every requirement pinned, with hashes or without.
+//! A lock file: pip's requirements format, every requirement pinned, with hashes or without; or the standard one, which is
+//! [taken apart](super::pylock) into the same.
 //!
 //! Source: <https://pip.pypa.io/en/stable/reference/requirements-file-format/>. The requirements themselves are
 //! the installer's to read; here a file is only taken apart into lines, so that those with hashes can be installed
@@ -6,13 +7,27 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Error;
 use super::distribution::percent_decode;
+use super::{Error, pylock};
 use crate::names::DistName;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct LockFile {
     pub(super) requirements: Vec<Requirement>,
+    /// Folders with files that the lock names by their place.
+    pub(super) find_links: Vec<PathBuf>,
+    /// Nothing where the format has no word for it.
+    pub(super) wanted: Option<Wanted>,
+}
+
+/// What a lock file was made for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// The line, and versions as in `requires-python`.
+    pub(super) python: Option<(usize, String)>,
+    /// Markers (PEP 508) of which one has to hold.
+    pub(super) environments: Vec<String>,
+    pub(super) line: usize,
 }
 
 /// One logical line: `name==1.0 ; marker --hash=sha256:…`.
@@ -47,14 +62,18 @@ impl LockFile {
         let mut requirements = Vec::new();
         // Editors of other systems put a byte order mark before it.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        if pylock::is_named(path) {
+            return pylock::parse(path, text);
+        }
         let is_other = path.extension().is_some_and(|extension| extension == "toml")
             || ["uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock"].iter().any(|name| path.ends_with(name));
         for (line, text) in logical_lines(text) {
             let refuse = |message: String| Err(Error::LockInvalid { path: path.to_owned(), line, message });
             if is_other {
                 return refuse(
-                    "the lock is to be in pip's requirements format: `uv export --format requirements-txt \
-                     --no-emit-project`, `poetry export` and their like write one"
+                    "the lock is to be in pip's requirements format, or in the standard one, called `pylock.toml`: \
+                     `uv export --format pylock.toml --no-emit-project`, `pdm export -f pylock`, `poetry export` and their like \
+                     write one"
                         .to_owned(),
                 );
             }
@@ -101,7 +120,7 @@ impl LockFile {
             let hashed = text.contains("--hash=");
             requirements.push(Requirement { text, hashed, line });
         }
-        Ok(Self { requirements })
+        Ok(Self { requirements, find_links: Vec::new(), wanted: None })
     }
 }
 

@@ -12,6 +12,7 @@ pub mod facts;
 pub mod find;
 mod key;
 mod lock;
+mod pylock;
 pub mod record;
 pub mod requirements;
 mod standalone;

@@ -87,6 +87,55 @@ fn a_lock_without_hashes_is_told_line_by_line() {
     assert_eq!(unhashed(&folder), ["bookkeeping==1.2.0"]);
 }
 
+/// PEP 751. The wheels lie beside it, and nothing in the configuration says where.
+#[test]
+fn a_standard_lock_file_makes_the_same_environment() {
+    let context = TestContext::new();
+    let folder = context.fixture("rescued");
+    let distributions = |of: &Path| {
+        let output = context.command(&["licenses", "-q", "--format", "json"]).arg(of).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let by_requirements = distributions(&folder);
+
+    let lock = fs::read_to_string(folder.join("requirements.lock")).unwrap().replace(" \\\n", "");
+    let package = |line: &str| {
+        let (pin, hash) = line.split_once("--hash=sha256:").unwrap();
+        let (name, version) = pin.trim().split_once("==").unwrap();
+        let wheel = format!("wheels/{}-{version}-py3-none-any.whl", name.replace('-', "_"));
+        format!(
+            "[[packages]]\nname = \"{name}\"\nversion = \"{version}\"\n\
+             wheels = [{{ path = \"{wheel}\", hashes = {{ sha256 = \"{hash}\" }} }}]\n"
+        )
+    };
+    let mut standard = "lock-version = \"1.0\"\nrequires-python = \">=3.11\"\n".to_owned();
+    standard.extend(lock.lines().map(package));
+    standard += "[[packages]]\nname = \"elsewhere\"\nversion = \"1\"\nmarker = \"sys_platform == 'win32'\"\n\
+                 wheels = [{ url = \"https://example.org/elsewhere-1-py3-none-any.whl\", hashes = { sha256 = \"00\" } }]\n";
+    fs::write(folder.join("pylock.toml"), &standard).unwrap();
+    let configuration = fs::read_to_string(folder.join("packproof.toml")).unwrap();
+    let configuration =
+        configuration.replace("requirements.lock", "pylock.toml").replace("find-links = [\"wheels\"]\n", "");
+    fs::write(folder.join("packproof.toml"), configuration).unwrap();
+    assert_eq!(distributions(&folder), by_requirements);
+
+    // A wheel that is not the one that was locked.
+    let other = standard.replacen("sha256 = \"8", "sha256 = \"9", 1);
+    assert_ne!(other, standard);
+    fs::write(folder.join("pylock.toml"), other).unwrap();
+    let refused = context.command(&["audit"]).arg(&folder).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    assert!(String::from_utf8_lossy(&refused.stderr).to_lowercase().contains("hash"), "{refused:?}");
+
+    fs::write(folder.join("pylock.toml"), standard.replace(">=3.11", "<3.11")).unwrap();
+    let refused = context.run(&["audit", folder.to_str().unwrap()]);
+    assert!(
+        refused.starts_with("exit code: 2") && refused.contains("line 2: the lock file is for Python <3.11"),
+        "{refused}"
+    );
+}
+
 /// Its modules are imported out of it in both worlds.
 #[test]
 fn a_zip_file_on_the_path_is_packed() {
