@@ -16,6 +16,9 @@ const STYLES: Styles = Styles::styled()
     .literal(AnsiColor::Cyan.on_default().effects(Effects::BOLD))
     .placeholder(AnsiColor::Cyan.on_default());
 
+/// What all commands have stands behind what each has of its own.
+const BEHIND: usize = 100;
+
 /// Packs a Python application into one self-contained executable, and proves that it works.
 #[derive(Debug, Parser)]
 #[command(name = "packproof", version, styles = STYLES, max_term_width = 100)]
@@ -24,11 +27,11 @@ pub(super) struct Arguments {
     pub(super) command: Command,
 
     /// Say nothing but errors, findings and results
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, display_order = BEHIND)]
     pub(super) quiet: bool,
 
     /// When to use colour
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", display_order = BEHIND)]
     pub(super) color: Color,
 }
 
@@ -95,6 +98,10 @@ pub(crate) struct SelectionOptions {
     #[arg(long, value_name = "PKG", value_parser = module)]
     pub(crate) module: Option<ModuleName>,
 
+    /// Leave out distributions that nothing imports or requires, as `[runner] prune = true` does
+    #[arg(long)]
+    pub(crate) prune: bool,
+
     /// Take a finding as it is, e.g. `missing-module:orjson`; may be given more than once
     #[arg(long, value_name = "CODE:SUBJECT", value_parser = allowance)]
     pub(crate) allow: Vec<Allowance>,
@@ -108,6 +115,7 @@ impl SelectionOptions {
             path: self.path.clone(),
             module: self.module.clone(),
             allow: self.allow.clone(),
+            prune: self.prune,
         }
     }
 }

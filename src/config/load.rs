@@ -117,6 +117,7 @@ impl Resolver<'_> {
                 path,
                 include: self.patterns(&raw.runner.include)?,
                 exclude: self.exclude(&raw.runner.exclude)?,
+                prune: raw.runner.prune || overrides.prune,
                 hidden_imports: self.modules(&raw.runner.hidden_imports)?,
                 hooks: self.folders(&raw.runner.hooks)?,
                 interpreter: raw.runner.interpreter.unwrap_or(true),

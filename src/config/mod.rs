@@ -46,6 +46,8 @@ pub struct Runner {
     /// Globs relative to the root.
     pub include: Patterns,
     pub exclude: Exclude,
+    /// Whether distributions that nothing reaches or requires stay behind.
+    pub prune: bool,
     pub hidden_imports: Vec<ModuleName>,
     /// Folders with hooks of the project's own.
     pub hooks: Vec<PathBuf>,
@@ -90,6 +92,7 @@ pub struct Overrides {
     pub path: Vec<PathBuf>,
     pub module: Option<ModuleName>,
     pub allow: Vec<Allowance>,
+    pub prune: bool,
 }
 
 /// What the artifact runs.

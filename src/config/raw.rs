@@ -30,6 +30,7 @@ pub(super) struct Runner {
     pub(super) path: Vec<Spanned<String>>,
     pub(super) include: Vec<Spanned<String>>,
     pub(super) exclude: Vec<Spanned<String>>,
+    pub(super) prune: bool,
     pub(super) hidden_imports: Vec<Spanned<String>>,
     pub(super) hooks: Vec<Spanned<String>>,
     pub(super) interpreter: Option<bool>,

@@ -165,7 +165,11 @@ fn outside_site(builder: &mut Builder, dist: &Distribution, facts: &Facts, name:
 }
 
 /// Data that hooks name, at the same place below the artifact's prefix.
-pub(super) fn data(builder: &mut Builder, data: &[(DistName, PathBuf)], facts: &Facts) -> Result<(), Error> {
+pub(super) fn data<'a>(
+    builder: &mut Builder,
+    data: impl Iterator<Item = &'a (DistName, PathBuf)>,
+    facts: &Facts,
+) -> Result<(), Error> {
     for (dist, relative) in data {
         let from = facts.prefix.join(relative);
         let mut add = |relative: &Path, source, mode| -> Result<(), Error> {

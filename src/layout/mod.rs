@@ -25,9 +25,9 @@ mod pathfile;
 mod record;
 mod relocation;
 mod roots;
-mod seeds;
 mod startup;
 mod tcl;
+mod unneeded;
 mod variables;
 mod walk;
 
@@ -135,6 +135,8 @@ pub struct Reached {
     pub application: Vec<ApplicationModule>,
     /// Distributions that any import leads to.
     pub distributions: BTreeSet<DistName>,
+    /// Something asks for entry points of a group whose name only the run knows.
+    pub asks_for_any_plugin: bool,
     /// Top-level packages of the standard library that any import leads to.
     pub stdlib: BTreeSet<String>,
     /// Among them those that the application imports, as far as can be told, whenever it runs.
@@ -160,6 +162,8 @@ pub struct Planned {
     pub places: Vec<(PathBuf, ArchivePath)>,
     /// What was left out on purpose, for the summary.
     pub left_out: Vec<LeftOut>,
+    /// Distributions that are packed though nothing leads to them: an interpreter's own environment may hold many.
+    pub unreached: BTreeSet<DistName>,
     /// Every ELF file of the layout, and where what it needs comes from.
     pub native: Native,
 }
@@ -214,23 +218,32 @@ pub fn plan(
         headers::add(&mut builder, facts)?;
     }
 
-    let mut unneeded = match config.environment {
+    let seeds = match config.environment {
         // A lock file names what it wants.
         EnvironmentSource::Lock(_) => BTreeSet::new(),
-        EnvironmentSource::Python(_) => seeds::unneeded(environment, &reached.distributions),
+        EnvironmentSource::Python(_) => unneeded::seeds(environment, &reached.distributions),
     };
-    left_out.extend(unneeded.iter().map(|seed| LeftOut {
+    let unreached = unneeded::unreached(environment, reached, &config.audit.declared);
+    left_out.extend(seeds.iter().map(|seed| LeftOut {
         what: seed.to_string(),
         why: "an installer's own distribution that nothing reaches or requires",
     }));
+    let others = || unreached.difference(&seeds).filter(|dist| !config.runner.exclude.distributions.contains(*dist));
+    if config.runner.prune {
+        let why = "nothing imports or requires it (prune)";
+        left_out.extend(others().map(|dist| LeftOut { what: dist.to_string(), why }));
+    }
     let named = "`[runner] exclude` names it";
     left_out
         .extend(config.runner.exclude.distributions.iter().map(|dist| LeftOut { what: dist.to_string(), why: named }));
     let modules = config.runner.exclude.modules.iter();
     left_out.extend(modules.map(|module| LeftOut { what: format!("the module `{module}`"), why: named }));
-    unneeded.extend(config.runner.exclude.distributions.iter().cloned());
-    distributions::add(&mut builder, environment, &places, &unneeded, name, trees, without)?;
-    distributions::data(&mut builder, &reached.data, facts)?;
+    let mut absent = seeds.clone();
+    absent.extend(config.runner.exclude.distributions.iter().cloned());
+    absent.extend(config.runner.prune.then(others).into_iter().flatten().cloned());
+    distributions::add(&mut builder, environment, &places, &absent, name, trees, without)?;
+    let data = reached.data.iter().filter(|(dist, _)| !absent.contains(dist));
+    distributions::data(&mut builder, data, facts)?;
     left_out.extend(application::add(&mut builder, config, &places, &reached.application, without)?);
     let entry = startup::add(&mut builder, config, facts, &places)?;
     bytecode::add(&mut builder, facts)?;
@@ -240,7 +253,9 @@ pub fn plan(
     // Last, when every file is as it will be packed.
     record::adapt(&mut builder)?;
 
-    Ok(Planned { layout: builder.finish(), interpreter, entry, places: places.all().to_vec(), left_out, native })
+    let unreached = if config.runner.prune { BTreeSet::new() } else { others().cloned().collect() };
+    let places = places.all().to_vec();
+    Ok(Planned { layout: builder.finish(), interpreter, entry, places, left_out, unreached, native })
 }
 
 /// A relative path on the disk as one in the artifact.

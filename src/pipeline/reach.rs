@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::environment::Environment;
 use crate::graph::source::decode;
-use crate::graph::{Import, ImportKind, ModuleGraph, ModuleKind, Origin, Reach};
+use crate::graph::{Dynamic, Import, ImportKind, ModuleGraph, ModuleKind, Origin, Reach};
 use crate::hooks::Hooks;
 use crate::layout::Reached;
 use crate::names::DistName;
@@ -36,6 +36,9 @@ pub fn reached(graph: &ModuleGraph, environment: &Environment, hooks: &Hooks) ->
             Origin::Distribution(name) => _ = reached.distributions.insert(name.clone()),
             Origin::Application | Origin::Unowned => {}
         }
+        // The standard library's own asks for whatever it is asked for.
+        reached.asks_for_any_plugin |=
+            module.origin != Origin::Stdlib && module.sites.iter().any(|site| site.what == Dynamic::EntryPoints(None));
     }
     reached.distributions.extend(distutils(graph, environment));
     reached

@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 use super::numbers::{bytes, seconds, thousands};
 use super::{findings, proof as proof_report};
 use crate::audit::Report;
+use crate::layout::{Origin, Planned};
 use crate::licenses::Kind;
+use crate::names::DistName;
 use crate::native::{Closure, Floor, Why};
 use crate::pack::Packed;
 use crate::pipeline::{Plan, Project};
@@ -52,6 +54,7 @@ fn write(built: &Built<'_>, f: &mut String) -> std::fmt::Result {
     if let Some(more) = plan.planned.left_out.len().checked_sub(LISTED).filter(|more| *more > 0) {
         writeln!(f, "  left out   {more} more, for the same reasons")?;
     }
+    write_unreached(plan, f)?;
     writeln!(f, "  findings   {}", findings::summary(audit))?;
     match proof {
         Some(proof) => writeln!(f, "  proof      {}", proof_report::line(proof))?,
@@ -59,6 +62,30 @@ fn write(built: &Built<'_>, f: &mut String) -> std::fmt::Result {
     }
     let times: Vec<_> = project.times.iter().map(|(stage, time)| format!("{stage} {}", seconds(time))).collect();
     writeln!(f, "  time       {}", times.join(", "))
+}
+
+/// Below that nobody cares.
+const WORTH_TELLING: u64 = 1_000_000;
+
+/// What `--prune` would leave out.
+fn write_unreached(plan: &Plan, f: &mut String) -> std::fmt::Result {
+    let Planned { layout, unreached, .. } = &plan.planned;
+    let is_one = |origin: &Origin| matches!(origin, Origin::Distribution(name) if unreached.contains(name));
+    let entries = layout.entries.values().filter(|entry| is_one(&entry.origin));
+    let files = entries.filter_map(|entry| fs_err::metadata(entry.source.file()?).ok());
+    let size: u64 = files.map(|file| file.len()).sum();
+    if size < WORTH_TELLING {
+        return Ok(());
+    }
+    let names: Vec<&str> = unreached.iter().take(LISTED).map(DistName::as_str).collect();
+    let more = unreached.len().checked_sub(LISTED).filter(|more| *more > 0);
+    let more = more.map_or(String::new(), |more| format!(" and {more} more"));
+    writeln!(
+        f,
+        "  unneeded   {}{more} ({}): nothing imports or requires them; `--prune` leaves such out",
+        names.join(", "),
+        bytes(size)
+    )
 }
 
 /// Things of one kind that are listed by name.

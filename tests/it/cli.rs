@@ -72,7 +72,7 @@ fn a_configuration_that_is_wrong_is_told_by_line() {
       |
     4 | includes = []
       | ^^^^^^^^
-    unknown field `includes`, expected one of `name`, `entry`, `path`, `include`, `exclude`, `hidden-imports`, `hooks`, `interpreter`, `strip`
+    unknown field `includes`, expected one of `name`, `entry`, `path`, `include`, `exclude`, `prune`, `hidden-imports`, `hooks`, `interpreter`, `strip`
     ");
     context.write("packproof.toml", "[runner]\nentry = \"other.py\"\n");
     insta::assert_snapshot!(context.run(&["build"]), @r#"

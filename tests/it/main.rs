@@ -25,6 +25,7 @@ mod native;
 mod oracle;
 mod proof;
 mod prover;
+mod prune;
 mod real;
 mod relocatable;
 mod reproducible;
