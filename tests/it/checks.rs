@@ -139,6 +139,21 @@ fn files_that_are_not_as_installed() {
     assert_eq!(shown, ["is not what was installed", "is missing"]);
 }
 
+/// Debian's packages and rpm's are made so.
+#[test]
+fn extension_modules_that_a_distributor_has_stripped() {
+    for (installer, wanted) in [("rpm\n", &[][..]), ("pip\n", &["warning eggs"])] {
+        let files = [
+            ("eggs/__init__.py", "a = 1\n"),
+            ("eggs/_fast.so", "\x7fELF, with symbols"),
+            ("eggs-1.0.dist-info/INSTALLER", installer),
+        ];
+        let site = Site::new().with("eggs", "1.0", "", &files);
+        fs::write(site.site_packages().join("eggs/_fast.so"), "\x7fELF").unwrap();
+        assert_eq!(with_code(&site.audit(&[("app.py", "import eggs\n")]), "record-mismatch"), wanted);
+    }
+}
+
 #[test]
 fn extension_modules_for_another_python_or_machine() {
     let init = "from eggs import _fast\n";

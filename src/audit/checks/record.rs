@@ -10,8 +10,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::super::place::{few, title};
 use super::super::{Context, FAR, Finding, Severity, Sink};
 use crate::cache::stamped::Stamped;
-use crate::environment::Environment;
 use crate::environment::record::{self, Mismatch};
+use crate::environment::{Distribution, Environment};
 use crate::graph::ModuleGraph;
 use crate::layout::Trees;
 use crate::names::DistName;
@@ -43,6 +43,9 @@ pub fn compare(environment: &Environment, graph: &ModuleGraph, trees: &Trees, ca
                 read.or_else(|| kept.get_or(&file, || record::digest_of(&file)).ok())
             };
             let mismatch = record::compare(&file, trees.size(&file), entry, digest)?;
+            if mismatch == Mismatch::Changed && is_stripped_by_its_distributor(dist, &entry.path) {
+                return None;
+            }
             Some((dist.name.clone(), file, mismatch))
         })
         .collect();
@@ -82,6 +85,16 @@ pub(in crate::audit) fn check(context: &Context<'_>, compared: &Compared, sink: 
             },
         );
     }
+}
+
+/// Packages of Debian's and rpm's are made of what a RECORD was written for, and stripped afterwards; no other installer's
+/// name stands in them.
+fn is_stripped_by_its_distributor(dist: &Distribution, path: &str) -> bool {
+    let is_packaged = || match fs_err::read_to_string(dist.info.join("INSTALLER")) {
+        Ok(installer) => installer.trim() == "rpm",
+        Err(_) => dist.site.ends_with("dist-packages"),
+    };
+    path.ends_with(".so") && is_packaged()
 }
 
 /// Which of two distributions a file belongs to is `distribution-overlap`'s to tell.
