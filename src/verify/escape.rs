@@ -62,9 +62,11 @@ pub(super) fn check(inventories: &[Inventory], bounds: &Bounds<'_>, expected: &E
             }
         }
         // A relative one leads wherever the process is; what was loaded from there is looked at above.
-        for entry in inventory.path.iter().filter(|entry| Path::new(entry).is_absolute()) {
-            if !own(Path::new(entry)) {
-                found.escaped(entry, "sys.path", entry);
+        // So does one that is a folder around the run's: `os.path.abspath("../..")`.
+        for entry in inventory.path.iter().map(Path::new).filter(|entry| entry.is_absolute()) {
+            if !own(entry) && !bounds.scratch.starts_with(entry) {
+                let entry = entry.to_string_lossy();
+                found.escaped(&entry, "sys.path", &entry);
             }
         }
         let links = LazyCell::new(|| Links::read(&inventory.mapped, own));
@@ -253,9 +255,9 @@ mod tests {
     #[test]
     fn only_the_tree_the_scratch_folder_and_the_system() {
         let inventory = Inventory {
-            prefix: "/s/home/.cache/app-1".into(),
-            path: vec!["/s/home/.cache/app-1/app".into(), "/home/me/src".into()],
-            files: [("a", "/s/home/.cache/app-1/a.py"), ("b", "/usr/lib/python3/dist-packages/b.py")]
+            prefix: "/s/r/home/.cache/app-1".into(),
+            path: ["/s/r/home/.cache/app-1/app", "/s", "/", "../x", "/home/me/src", "/s/r2"].map(Into::into).into(),
+            files: [("a", "/s/r/home/.cache/app-1/a.py"), ("b", "/usr/lib/python3/dist-packages/b.py")]
                 .map(|(module, file)| (module.into(), file.into()))
                 .into(),
             mapped: [
@@ -270,10 +272,13 @@ mod tests {
         };
         let hidden = BTreeSet::from([PathBuf::from("/usr/lib/python3")]);
         let bounds =
-            Bounds { scratch: Path::new("/s"), hidden: &hidden, is_whole: false, libraries: &Libraries::default() };
+            Bounds { scratch: Path::new("/s/r"), hidden: &hidden, is_whole: false, libraries: &Libraries::default() };
         let (escape, differences) = check(&[inventory], &bounds, &Expected::default());
         let subjects: Vec<&str> = differences.iter().map(|difference| difference.subject.as_str()).collect();
-        assert_eq!(subjects, ["b", "/home/me/src", "/opt/py/lib/libpython3.11.so.1.0", "/usr/lib/python3/x.so"]);
+        assert_eq!(
+            subjects,
+            ["b", "/home/me/src", "/s/r2", "/opt/py/lib/libpython3.11.so.1.0", "/usr/lib/python3/x.so"]
+        );
         assert_eq!(escape.unlisted, ["/usr/lib/libz.so.1"]);
     }
 
