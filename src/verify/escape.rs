@@ -22,6 +22,8 @@ pub(super) struct Bounds<'a> {
     /// The isolation is full.
     pub is_whole: bool,
     pub libraries: &'a Libraries,
+    /// Of the processes that import what can be reached.
+    pub imported: &'a [Inventory],
 }
 
 impl Bounds<'_> {
@@ -33,6 +35,19 @@ impl Bounds<'_> {
     fn should_bring(&self, file: &str, is_the_systems: impl FnOnce() -> bool) -> bool {
         let Libraries { packed, opened, .. } = self.libraries;
         packed.contains(file_name(file)) && (opened.contains(file_name(file)) || !is_the_systems())
+    }
+
+    /// Whether the artifact's own copy serves the same `users` where nothing has opened the system's before: a loader takes the
+    /// first of a name for the whole process, and Qt may have opened OpenSSL before Python's `_ssl` asks for it.
+    fn is_brought(&self, library: &Path, users: &[&PathBuf]) -> bool {
+        self.imported.iter().any(|inventory| {
+            let (own, others): (Vec<&Path>, Vec<&Path>) =
+                inventory.mapped.iter().map(Path::new).partition(|file| file.starts_with(&inventory.prefix));
+            let has = |files: &[&Path]| files.iter().any(|file| file.file_name() == library.file_name());
+            let place = |file: &&Path| file.strip_prefix(&inventory.prefix).map(Path::to_owned).unwrap_or_default();
+            let places: Vec<PathBuf> = own.iter().map(place).collect();
+            has(&own) && !has(&others) && users.iter().all(|user| places.iter().any(|place| user.ends_with(place)))
+        })
     }
 
     /// Whether it lies where a sandbox begins with nothing, so that the run itself has put it there: Mesa's cache of shaders is
@@ -81,7 +96,7 @@ pub(super) fn check(inventories: &[Inventory], bounds: &Bounds<'_>, expected: &E
             {
                 continue;
             }
-            if bounds.should_bring(file, || links.are_the_systems(path)) {
+            if bounds.should_bring(file, || links.are_the_systems(path, bounds)) {
                 // It works here because this machine has one too.
                 found.push(
                     Kind::Escape,
@@ -137,7 +152,7 @@ pub(super) fn look_at(
             }
             if bounds.is_hidden(path) {
                 found.push(kind, file, &who, "lies in the environment", "in use, though it is not the artifact's");
-            } else if kind == Kind::Escape && bounds.should_bring(file, || links.are_the_systems(path)) {
+            } else if kind == Kind::Escape && bounds.should_bring(file, || links.are_the_systems(path, bounds)) {
                 let other = format!("`{file}`, in place of the one that the artifact should bring");
                 found.push(kind, file_name(file), &who, "is the build machine's", &other);
             } else if is_system(path) || policy.is_system_data(file) || theirs.contains(&leftover::opened(file)) {
@@ -234,8 +249,11 @@ impl Links {
     /// Whether a library of the system's serves none of the tree's files, which would be the artifact's own to serve: native
     /// code opened it by name, as Qt opens OpenSSL, or what needs it; or one that is left to the system needs it (a driver's
     /// compiler, say), and the loader takes the first of a name for the whole process.
-    fn are_the_systems(&self, library: &Path) -> bool {
-        let is_opened = |file: &Path| !self.tree.needs(file, &self.outside);
+    fn are_the_systems(&self, library: &Path, bounds: &Bounds<'_>) -> bool {
+        let is_opened = |file: &Path| {
+            let users: Vec<&PathBuf> = self.tree.users(file, &self.outside).collect();
+            users.is_empty() || bounds.is_brought(file, &users)
+        };
         is_opened(library) || self.outside.is_needed(library, |by| is_left(by) || is_opened(by))
     }
 }
@@ -271,8 +289,13 @@ mod tests {
             ..Inventory::default()
         };
         let hidden = BTreeSet::from([PathBuf::from("/usr/lib/python3")]);
-        let bounds =
-            Bounds { scratch: Path::new("/s/r"), hidden: &hidden, is_whole: false, libraries: &Libraries::default() };
+        let bounds = Bounds {
+            scratch: Path::new("/s/r"),
+            hidden: &hidden,
+            is_whole: false,
+            libraries: &Libraries::default(),
+            imported: &[],
+        };
         let (escape, differences) = check(&[inventory], &bounds, &Expected::default());
         let subjects: Vec<&str> = differences.iter().map(|difference| difference.subject.as_str()).collect();
         assert_eq!(
@@ -288,8 +311,13 @@ mod tests {
         let inventory = Inventory { prefix: "/s/tree".into(), mapped, ..Inventory::default() };
         let hidden = BTreeSet::from([PathBuf::from("/home/me/.venv")]);
         let subjects = |is_whole| {
-            let bounds =
-                Bounds { scratch: Path::new("/s"), hidden: &hidden, is_whole, libraries: &Libraries::default() };
+            let bounds = Bounds {
+                scratch: Path::new("/s"),
+                hidden: &hidden,
+                is_whole,
+                libraries: &Libraries::default(),
+                imported: &[],
+            };
             let (_, differences) = check(std::slice::from_ref(&inventory), &bounds, &Expected::default());
             differences.into_iter().map(|difference| difference.subject).collect::<Vec<_>>()
         };
@@ -308,8 +336,13 @@ mod tests {
             ..Inventory::default()
         };
         let hidden = BTreeSet::from([PathBuf::from("/home/me/.venv")]);
-        let bounds =
-            Bounds { scratch: Path::new("/s"), hidden: &hidden, is_whole: false, libraries: &Libraries::default() };
+        let bounds = Bounds {
+            scratch: Path::new("/s"),
+            hidden: &hidden,
+            is_whole: false,
+            libraries: &Libraries::default(),
+            imported: &[],
+        };
         let (escape, differences) = check(&[inventory], &bounds, &Expected::default());
         let subjects: Vec<&str> = differences.iter().map(|difference| difference.subject.as_str()).collect();
         assert_eq!(subjects, ["/home/me/.venv/x", "/srv/data", "/home/me/.venv/bin/python", "example.org"]);
@@ -321,9 +354,36 @@ mod tests {
     fn an_environment_that_calls_itself_the_tree_is_no_tree() {
         let inventory = Inventory { prefix: "/home/me/.venv".into(), ..Inventory::default() };
         let hidden = BTreeSet::from([PathBuf::from("/home/me/.venv")]);
-        let bounds =
-            Bounds { scratch: Path::new("/s"), hidden: &hidden, is_whole: false, libraries: &Libraries::default() };
+        let bounds = Bounds {
+            scratch: Path::new("/s"),
+            hidden: &hidden,
+            is_whole: false,
+            libraries: &Libraries::default(),
+            imported: &[],
+        };
         let (_, differences) = check(&[inventory], &bounds, &Expected::default());
         assert_eq!(differences[0].subject, "sys.prefix");
+    }
+
+    #[test]
+    fn what_the_artifact_brings_where_nothing_else_came_first() {
+        let mapped = |files: &[&str]| Inventory {
+            prefix: "/s/tree".into(),
+            mapped: files.iter().map(|file| (*file).to_owned()).collect(),
+            ..Inventory::default()
+        };
+        let users = ["/other/tree/lib/_ssl.so", "/other/tree/lib/_hashlib.so"].map(PathBuf::from);
+        let (hidden, libraries) = (BTreeSet::new(), Libraries::default());
+        let is_brought = |imported: Inventory| {
+            let imported = &[imported];
+            let bounds =
+                Bounds { scratch: Path::new("/s"), hidden: &hidden, is_whole: false, libraries: &libraries, imported };
+            bounds.is_brought(Path::new("/usr/lib/libssl.so.3"), &users.each_ref())
+        };
+        let whole = ["/s/tree/lib/_ssl.so", "/s/tree/lib/_hashlib.so", "/s/tree/lib/libssl.so.3"];
+        assert!(is_brought(mapped(&whole)));
+        assert!(!is_brought(mapped(&whole[..2])), "its own copy was not loaded");
+        assert!(!is_brought(mapped(&whole[1..])), "not for each of the files");
+        assert!(!is_brought(mapped(&[&whole[..], &["/usr/lib/libssl.so.3"]].concat())), "the system's was, too");
     }
 }

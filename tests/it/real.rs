@@ -29,6 +29,10 @@ struct Application {
 
 impl Application {
     fn new() -> Self {
+        Self::of(MAIN)
+    }
+
+    fn of(main: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
         let venv = root.join("venv");
@@ -42,7 +46,7 @@ impl Application {
         let record =
             "shapes/__init__.py,,\nshapes/late.py,,\nshapes-1.0.dist-info/METADATA,,\nshapes-1.0.dist-info/RECORD,,\n";
         write(&info.join("RECORD"), record);
-        write(&root.join("project/main.py"), MAIN);
+        write(&root.join("project/main.py"), main);
         let overrides = Overrides { python: Some(venv.join("bin/python")), ..Overrides::default() };
         let mut project = Project::open(&root.join("project/main.py"), &overrides, &Silent).unwrap();
         let plan = project.plan().unwrap();
@@ -71,6 +75,31 @@ fn a_packed_application_is_proved() {
     }
     assert_eq!(proof.verdict, Verdict::Proved, "{}", text(&proof));
     assert!(proof.imports.checked > 0 && proof.imports.same == proof.imports.checked);
+}
+
+/// Qt opens OpenSSL by its name, and `_ssl` then gets the system's: a loader takes the first of a name.
+#[test]
+fn a_library_of_the_systems_that_was_opened_first_may_serve_the_artifacts_files() {
+    let main = r#"
+import ctypes, os, time
+for folder in ("/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu", "/usr/lib64"):
+    path = os.path.join(folder, "libbz2.so.1.0")
+    if os.path.exists(path):
+        ctypes.CDLL(path)
+        break
+import bz2
+time.sleep(2)
+print(len(bz2.compress(b"x")))
+"#;
+    let application = Application::of(main);
+    let proof = application.prove();
+    if !is_isolated(&proof) {
+        return;
+    }
+    assert_eq!(proof.verdict, Verdict::Proved, "{}", text(&proof));
+    if !proof.run.in_use.values().any(|seen| seen.mapped.iter().any(|file| file.contains("/libbz2.so.1.0"))) {
+        crate::support::skipped("libbz2.so.1.0 of the system's");
+    }
 }
 
 #[test]
