@@ -50,6 +50,10 @@ impl Bounds<'_> {
         })
     }
 
+    fn is_program(&self, user: &Path) -> bool {
+        self.libraries.programs.iter().any(|place| user.ends_with(place))
+    }
+
     /// Whether it lies where a sandbox begins with nothing, so that the run itself has put it there: Mesa's cache of shaders is
     /// mapped, and lies in the home that the user database names.
     fn is_fresh(&self, path: &Path) -> bool {
@@ -251,7 +255,8 @@ impl Links {
     /// compiler, say), and the loader takes the first of a name for the whole process.
     fn are_the_systems(&self, library: &Path, bounds: &Bounds<'_>) -> bool {
         let is_opened = |file: &Path| {
-            let users: Vec<&PathBuf> = self.tree.users(file, &self.outside).collect();
+            let users = self.tree.users(file, &self.outside).filter(|user| !bounds.is_program(user));
+            let users: Vec<&PathBuf> = users.collect();
             users.is_empty() || bounds.is_brought(file, &users)
         };
         is_opened(library) || self.outside.is_needed(library, |by| is_left(by) || is_opened(by))
