@@ -195,8 +195,8 @@ impl ModuleGraph {
                     Reach::Possible => self.module(import.importer).origin != self.module(id).origin,
                     Reach::Guarded => false,
                 };
-            let is_lacking = |name: &Box<str>| self.lookup(id, name) == Lookup::NotBound;
-            (counts && self.may_run(id) && names.iter().any(is_lacking)).then_some(id)
+            let lacks_any = || names.iter().any(|name| self.lookup(id, name) == Lookup::NotBound);
+            (counts && self.may_run(id) && lacks_any()).then_some(id)
         };
         self.imports.par_iter().filter_map(lacks).collect()
     }

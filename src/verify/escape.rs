@@ -161,7 +161,7 @@ pub(super) fn look_at(
                 found.push(kind, file_name(file), &who, "is the build machine's", &other);
             } else if is_system(path) || policy.is_system_data(file) || theirs.contains(&leftover::opened(file)) {
                 system.insert(file.clone());
-            } else if !FRESH.iter().any(|start| file.starts_with(start)) {
+            } else if !bounds.is_fresh(path) && !FRESH.iter().any(|start| file.starts_with(start)) {
                 found.push(kind, file, &who, "is not in use", "in use, outside the artifact's tree");
             }
         }
@@ -328,6 +328,20 @@ mod tests {
         };
         assert_eq!(subjects(true), ["/home/me/.venv/x.so", "/srv/x"]);
         assert_eq!(subjects(false), ["/home/me/.cache/mesa/index", "/home/me/.venv/x.so", "/srv/x"]);
+        let seen = Seen { mapped: inventory.mapped.iter().cloned().collect(), ..Seen::default() };
+        let of_a_start = |is_whole| {
+            let bounds = Bounds {
+                scratch: Path::new("/s/r"),
+                hidden: &hidden,
+                is_whole,
+                libraries: &Libraries::default(),
+                imported: &[],
+            };
+            let (differences, _) = look_at("web", &seen, None, &bounds);
+            differences.into_iter().map(|difference| difference.subject).collect::<Vec<_>>()
+        };
+        assert_eq!(of_a_start(true), ["/home/me/.venv/x.so", "/srv/x"]);
+        assert_eq!(of_a_start(false), ["/home/me/.cache/mesa/index", "/home/me/.venv/x.so", "/srv/x"]);
     }
 
     #[test]
