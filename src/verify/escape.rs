@@ -255,9 +255,11 @@ impl Links {
     /// compiler, say), and the loader takes the first of a name for the whole process.
     fn are_the_systems(&self, library: &Path, bounds: &Bounds<'_>) -> bool {
         let is_opened = |file: &Path| {
-            let users = self.tree.users(file, &self.outside).filter(|user| !bounds.is_program(user));
-            let users: Vec<&PathBuf> = users.collect();
-            users.is_empty() || bounds.is_brought(file, &users)
+            let users = self.tree.users(file, &self.outside);
+            let (programs, users): (Vec<&PathBuf>, Vec<&PathBuf>) = users.partition(|user| bounds.is_program(user));
+            // Of several processes the one has the system's and the other the artifact's.
+            let is_apart = !programs.is_empty() && self.tree.has_namesake(file);
+            users.is_empty() || is_apart || bounds.is_brought(file, &users)
         };
         is_opened(library) || self.outside.is_needed(library, |by| is_left(by) || is_opened(by))
     }
@@ -404,5 +406,33 @@ mod tests {
         assert!(!is_brought(mapped(&whole[..2])), "its own copy was not loaded");
         assert!(!is_brought(mapped(&whole[1..])), "not for each of the files");
         assert!(!is_brought(mapped(&[&whole[..], &["/usr/lib/libssl.so.3"]].concat())), "the system's was, too");
+    }
+
+    #[test]
+    fn a_program_and_python_side_by_side() {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = folder.path().canonicalize().unwrap();
+        let own = std::env::current_exe().unwrap();
+        let elf = crate::native::ElfFile::parse(&fs_err::read(&own).unwrap()).unwrap();
+        let library = crate::native::Loader::of_this_machine().find("libc.so.6", &[(&own, &elf)]).unwrap();
+        let link = |from: &Path, name: &str| {
+            let place = tree.join(name);
+            std::os::unix::fs::symlink(from, &place).unwrap();
+            place.to_str().unwrap().to_owned()
+        };
+        let (program, module) = (link(&own, "program"), link(&own, "module.so"));
+        let copy = link(&library, library.file_name().unwrap().to_str().unwrap());
+        let libraries = Libraries { programs: ["program".to_owned()].into(), ..Libraries::default() };
+        let hidden = BTreeSet::new();
+        let bounds = Bounds { scratch: &tree, hidden: &hidden, is_whole: false, libraries: &libraries, imported: &[] };
+        let is_fine = |files: &[&String]| {
+            let systems = library.to_str().unwrap().to_owned();
+            let links = Links::read(files.iter().copied().chain([&systems]), |file| file.starts_with(&tree));
+            links.are_the_systems(&library, &bounds)
+        };
+        assert!(is_fine(&[&program]), "it has no other");
+        assert!(is_fine(&[&program, &module, &copy]));
+        assert!(!is_fine(&[&program, &module]), "nothing else can serve the module");
+        assert!(!is_fine(&[&module, &copy]), "nothing else can have asked for the system's");
     }
 }
