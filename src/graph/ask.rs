@@ -1,6 +1,7 @@
-//! Modules without source → their names, asked of a child interpreter.
+//! Modules whose statements do not tell → their names, asked of a child interpreter.
 //!
-//! An extension module's names stand in machine code; importing it is the only way to learn them. The child has a
+//! An extension module's names stand in machine code; importing it is the only way to learn them. So it is with names that
+//! one module gives another when it runs, which are asked for where statements alone would call them missing. The child has a
 //! home of its own, none of the user's variables, no network where the kernel allows, and not for ever. Whatever
 //! becomes of it, the worst is that names stay untold. Answers are kept for as long as the environment and the
 //! module's file stay what they were. The application's own modules are never run.
@@ -14,11 +15,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
+use rayon::prelude::*;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 
 use super::syntax::Opaque;
-use super::{ImportKind, ModuleGraph, ModuleId, Names, Origin, Target};
+use super::{Import, ImportKind, Lookup, ModuleGraph, ModuleId, Names, Origin, Reach, Target};
 use crate::cache::{self, stamped::Stamp};
 use crate::environment::{Environment, Facts, child};
 
@@ -83,16 +85,26 @@ pub struct Questions {
 }
 
 impl ModuleGraph {
-    /// As [`Self::begin_to_ask`] and [`Self::hear`] one after the other.
+    /// As [`Self::begin_to_ask`], [`Self::hear`] and [`Self::confirm`] one after the other.
     pub fn ask(&mut self, environment: &Environment, cache: Option<&Path>) -> usize {
         let questions = self.begin_to_ask(environment, cache);
+        self.hear(questions) + self.confirm(environment, cache)
+    }
+
+    /// Asks for the names of modules whose statements do not bind what is imported from them, before anybody is told that it
+    /// is missing: what a module does to another one when it runs no statement of the other tells.
+    pub fn confirm(&mut self, environment: &Environment, cache: Option<&Path>) -> usize {
+        let questions = self.question(self.in_doubt(), environment, cache);
         self.hear(questions)
     }
 
     /// Asks for the names of modules without source, and of the standard library's that fill their own globals, where
     /// an import takes names from them. The child works beside. `cache` is where answers are kept.
     pub fn begin_to_ask(&self, environment: &Environment, cache: Option<&Path>) -> Questions {
-        let wanted = self.to_ask();
+        self.question(self.to_ask(), environment, cache)
+    }
+
+    fn question(&self, wanted: BTreeSet<ModuleId>, environment: &Environment, cache: Option<&Path>) -> Questions {
         let store = cache.map(|root| root.join("names").join(key(environment) + ".json"));
         let kept: BTreeMap<String, Kept> = store.as_deref().and_then(load).unwrap_or_default();
         let beside = self.sources_by_origin(&wanted);
@@ -168,6 +180,27 @@ impl ModuleGraph {
             .collect()
     }
 
+    fn may_run(&self, id: ModuleId) -> bool {
+        let module = self.module(id);
+        !module.editable && module.origin != Origin::Application
+    }
+
+    /// Modules that lack a name which an import takes for sure, or which another distribution may take.
+    fn in_doubt(&self) -> BTreeSet<ModuleId> {
+        let lacks = |import: &Import| {
+            let (Target::Module(id), Names::Listed(names)) = (import.target, &import.names) else { return None };
+            let counts = import.kind != ImportKind::TypeChecking
+                && match self.import_reach(import) {
+                    Reach::Sure => true,
+                    Reach::Possible => self.module(import.importer).origin != self.module(id).origin,
+                    Reach::Guarded => false,
+                };
+            let lacks_any = || names.iter().any(|name| self.lookup(id, name) == Lookup::NotBound);
+            (counts && self.may_run(id) && lacks_any()).then_some(id)
+        };
+        self.imports.par_iter().filter_map(lacks).collect()
+    }
+
     fn to_ask(&self) -> BTreeSet<ModuleId> {
         let takes_names = self
             .imports
@@ -181,7 +214,7 @@ impl ModuleGraph {
             .filter(|id| {
                 let module = self.module(*id);
                 match module.symbols.opaque {
-                    Some(Opaque::NoSource) => !module.editable && module.origin != Origin::Application,
+                    Some(Opaque::NoSource) => self.may_run(*id),
                     // `signal`, `socket`: source that says too little, and nobody's secret.
                     Some(Opaque::GlobalsChanged | Opaque::Exec) => module.origin == Origin::Stdlib,
                     Some(

@@ -161,6 +161,13 @@ pub(super) fn opened(call: &ast::ExprCall, folders: &Folders<'_>) -> Option<Rela
                 .is_none_or(|mode| literal(mode).is_some_and(|mode| mode.starts_with('r') && !mode.contains('+')));
             path_of(arguments.first()?, folders).filter(|_| reads)
         }
+        // A shared library beside the code.
+        Expr::Name(ast::ExprName { id: name, .. })
+        | Expr::Attribute(ast::ExprAttribute { attr: ast::Identifier { id: name, .. }, .. })
+            if matches!(name.as_str(), "CDLL" | "PyDLL" | "LoadLibrary" | "dlopen") =>
+        {
+            path_of(arguments.first()?, folders)
+        }
         Expr::Attribute(attribute) => match (attribute.attr.as_str(), arguments) {
             ("read_text" | "read_bytes" | "open", []) => path_of(&attribute.value, folders),
             (

@@ -51,6 +51,9 @@ pub struct Closure {
     pub conflicts: BTreeMap<String, BTreeSet<String>>,
     /// Places of the files that need a packed library themselves.
     pub need_packed: BTreeSet<String>,
+    /// Places of programs that are not the interpreter, and of libraries in the tree that they need, where these search for
+    /// something by themselves.
+    pub programs: BTreeSet<String>,
     /// Place → the places of the libraries that it needs, packed ones among them.
     pub edges: BTreeMap<String, BTreeSet<String>>,
 }
@@ -176,14 +179,20 @@ impl<'a> Linker<'a> {
     fn load(&mut self, root: usize, chain: Vec<usize>, before: &BTreeSet<String>) -> BTreeSet<String> {
         let mut loaded = before.clone();
         let program = root != 0 && chain.is_empty();
+        // A program finds nothing that is packed for the interpreter, which has the run path.
+        let mut by_itself: BTreeMap<String, Why> = BTreeMap::new();
         let mut queue = VecDeque::from([(root, chain)]);
         while let Some((at, mut chain)) = queue.pop_front() {
             self.visited.insert(at);
             chain.push(at);
             for name in self.objects[at].elf.needed.clone() {
                 if !loaded.insert(name.clone()) {
-                    self.note(at, &name, Outcome::Found);
-                    self.satisfied(at, &name);
+                    if let Some(why) = by_itself.get(&name) {
+                        self.note(at, &name, Outcome::Left(why.clone()));
+                    } else {
+                        self.note(at, &name, Outcome::Found);
+                        self.satisfied(at, &name);
+                    }
                     continue;
                 }
                 if self.rules.policy.is_c_library(&name) {
@@ -191,28 +200,34 @@ impl<'a> Linker<'a> {
                 }
                 match self.search(&name, &chain) {
                     None => self.note(at, &name, Outcome::Missing),
-                    Some(file) => match self.by_disk.get(&file) {
-                        Some(found) => {
-                            let found = *found;
-                            loaded.extend(self.objects[found].elf.soname.clone());
-                            self.note(at, &name, Outcome::Found);
-                            self.edge(at, found);
-                            queue.push_back((found, chain.clone()));
-                            if found >= self.own {
-                                self.pack(at, &name, file);
-                            }
-                        }
-                        None => match self.left(&name, &file, program) {
-                            Some(why) => self.note(at, &name, Outcome::Left(why)),
-                            None => {
-                                if let Some(new) = self.pack(at, &name, file) {
-                                    self.edge(at, new);
-                                    loaded.extend(self.objects[new].elf.soname.clone());
-                                    queue.push_back((new, chain.clone()));
+                    Some(file) => {
+                        match self.by_disk.get(&file).copied().filter(|found| !program || *found < self.own) {
+                            Some(found) => {
+                                loaded.extend(self.objects[found].elf.soname.clone());
+                                self.note(at, &name, Outcome::Found);
+                                self.edge(at, found);
+                                queue.push_back((found, chain.clone()));
+                                if found >= self.own {
+                                    self.pack(at, &name, file);
                                 }
                             }
-                        },
-                    },
+                            None => match self.left(&name, &file, program) {
+                                Some(why) => {
+                                    if program {
+                                        by_itself.insert(name.clone(), why.clone());
+                                    }
+                                    self.note(at, &name, Outcome::Left(why));
+                                }
+                                None => {
+                                    if let Some(new) = self.pack(at, &name, file) {
+                                        self.edge(at, new);
+                                        loaded.extend(self.objects[new].elf.soname.clone());
+                                        queue.push_back((new, chain.clone()));
+                                    }
+                                }
+                            },
+                        }
+                    }
                 }
             }
         }
@@ -322,6 +337,9 @@ impl<'a> Linker<'a> {
             match outcome {
                 Outcome::Found => {}
                 Outcome::Left(why) => {
+                    if why == Why::Program {
+                        closure.programs.insert(place.clone());
+                    }
                     let left = closure
                         .from_system
                         .entry(name)

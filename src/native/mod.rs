@@ -21,7 +21,7 @@ pub mod strip;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use closure::{Closure, Object, Rules, Why};
+pub use closure::{Closure, Left, Object, Rules, Why};
 pub use elf::{ElfFile, HOST_MACHINE, Traits, VersionNeed, code_and_data, is_elf, machine_name};
 pub use floor::{Floor, GlibcVersion};
 pub use isa::Isa;

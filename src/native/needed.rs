@@ -38,9 +38,14 @@ impl Needed {
         self.names.get(file).into_iter().flatten().any(|name| self.chain(name, &is_start).is_some())
     }
 
-    /// Whether any of the files needs `file`, by one of the names that `of` knows for it.
-    pub fn needs(&self, file: &Path, of: &Self) -> bool {
-        of.names.get(file).into_iter().flatten().any(|name| self.by_name.contains_key(name))
+    /// Whether one of the files bears the name of `file`.
+    pub fn has_namesake(&self, file: &Path) -> bool {
+        self.names.keys().any(|known| known.file_name() == file.file_name())
+    }
+
+    /// The files that need `file` themselves, by one of the names that `of` knows for it.
+    pub fn users<'a>(&'a self, file: &Path, of: &'a Self) -> impl Iterator<Item = &'a PathBuf> {
+        of.names.get(file).into_iter().flatten().filter_map(|name| self.by_name.get(name)).flatten()
     }
 
     /// Adds what Python code opens by name.

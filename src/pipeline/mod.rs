@@ -159,7 +159,10 @@ impl Project {
             audit::compare(environment, graph, trees.done(), cache.as_deref())
         });
         if let Some(questions) = questions.take() {
-            times.take("names", || graph.hear(questions));
+            times.take("names", || {
+                graph.hear(questions);
+                graph.confirm(environment, cache::root().as_deref());
+            });
         }
         times.take("audit", || {
             let native = plan.map(|plan| audit::Native { planned: &plan.planned, licenses: &plan.licenses });

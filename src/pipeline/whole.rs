@@ -32,6 +32,7 @@ pub fn audit_environment(
     let compared = audit::compare(&environment, &graph, &Trees::of(&environment.facts), cache);
     if let Some(questions) = questions {
         graph.hear(questions);
+        graph.confirm(&environment, cache);
     }
     let mut report = audit::run(&environment, &graph, &hooks, &config, Scope::Environment, &compared);
     for finding in &mut report.findings {

@@ -1,6 +1,6 @@
 //! What a build did, in a few lines.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::numbers::{bytes, seconds, thousands};
@@ -109,12 +109,20 @@ fn write_native(plan: &Plan, f: &mut String) -> std::fmt::Result {
 
 /// `set by a.so, b.so and 3 more`
 fn set_by(floor: &Floor) -> String {
-    let names: Vec<&str> = floor.set_by.iter().map(|path| path.rsplit('/').next().unwrap_or(path)).collect();
+    let names: Vec<&str> = floor.set_by.iter().map(|path| file_name(path)).collect();
+    format!("set by {}", first_of(&names))
+}
+
+fn first_of(names: &[&str]) -> String {
     let shown = names[..names.len().min(LISTED)].join(", ");
     match names.len().saturating_sub(LISTED) {
-        0 => format!("set by {shown}"),
-        more => format!("set by {shown} and {more} more"),
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 /// What became of the libraries that the tree needs, with names up to their version.
@@ -127,10 +135,11 @@ fn libraries(closure: &Closure) -> Vec<(String, Vec<String>)> {
     if !closure.packed.is_empty() {
         told.push(("packed, of the build machine".to_owned(), closure.packed.keys().cloned().collect()));
     }
-    let mut from_system = Vec::new();
+    let (mut from_system, mut by_programs) = (Vec::new(), Vec::new());
     for (why, names) in left {
         match why {
-            Why::Policy(_) | Why::Drivers | Why::Floor | Why::Program => from_system.extend(names),
+            Why::Policy(_) | Why::Drivers | Why::Floor => from_system.extend(names),
+            Why::Program => by_programs = names,
             Why::License(license) => {
                 let what =
                     format!("not packed ({license}; `[licenses] allow` takes them), used where the system has them");
@@ -144,5 +153,32 @@ fn libraries(closure: &Closure) -> Vec<(String, Vec<String>)> {
         from_system.sort();
         told.push(("taken from the system".to_owned(), from_system));
     }
+    if !by_programs.is_empty() {
+        let needed_by =
+            by_programs.iter().filter_map(|name| closure.from_system.get(name)).flat_map(|it| &it.needed_by);
+        let programs: BTreeSet<&str> = needed_by.map(|place| file_name(place)).collect();
+        let programs: Vec<&str> = programs.into_iter().collect();
+        told.push((format!("taken from the system by programs ({})", first_of(&programs)), by_programs));
+    }
     told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::native::Left;
+
+    #[test]
+    fn what_programs_take_from_the_system_is_told_apart() {
+        let left = |why, by: &[&str]| Left { why, needed_by: by.iter().map(|place| (*place).to_owned()).collect() };
+        let from_system = [
+            ("libGL.so.1", left(Why::Policy("a driver".into()), &["lib/python3/site-packages/x.so"])),
+            ("libgcc_s.so.1", left(Why::Program, &["bin/ruff", "bin/uv"])),
+        ];
+        let from_system = from_system.map(|(name, left)| (name.to_owned(), left)).into();
+        let told = libraries(&Closure { from_system, ..Closure::default() });
+        let lines: Vec<_> = told.iter().map(|(what, names)| format!("{what}: {}", names.join(", "))).collect();
+        let programs = "taken from the system by programs (ruff, uv): libgcc_s.so.1";
+        assert_eq!(lines, ["taken from the system: libGL.so.1", programs]);
+    }
 }

@@ -22,6 +22,8 @@ pub(super) struct Bounds<'a> {
     /// The isolation is full.
     pub is_whole: bool,
     pub libraries: &'a Libraries,
+    /// Of the processes that import what can be reached.
+    pub imported: &'a [Inventory],
 }
 
 impl Bounds<'_> {
@@ -33,6 +35,23 @@ impl Bounds<'_> {
     fn should_bring(&self, file: &str, is_the_systems: impl FnOnce() -> bool) -> bool {
         let Libraries { packed, opened, .. } = self.libraries;
         packed.contains(file_name(file)) && (opened.contains(file_name(file)) || !is_the_systems())
+    }
+
+    /// Whether the artifact's own copy serves the same `users` where nothing has opened the system's before: a loader takes the
+    /// first of a name for the whole process, and Qt may have opened OpenSSL before Python's `_ssl` asks for it.
+    fn is_brought(&self, library: &Path, users: &[&PathBuf]) -> bool {
+        self.imported.iter().any(|inventory| {
+            let (own, others): (Vec<&Path>, Vec<&Path>) =
+                inventory.mapped.iter().map(Path::new).partition(|file| file.starts_with(&inventory.prefix));
+            let has = |files: &[&Path]| files.iter().any(|file| file.file_name() == library.file_name());
+            let place = |file: &&Path| file.strip_prefix(&inventory.prefix).map(Path::to_owned).unwrap_or_default();
+            let places: Vec<PathBuf> = own.iter().map(place).collect();
+            has(&own) && !has(&others) && users.iter().all(|user| places.iter().any(|place| user.ends_with(place)))
+        })
+    }
+
+    fn is_program(&self, user: &Path) -> bool {
+        self.libraries.programs.iter().any(|place| user.ends_with(place))
     }
 
     /// Whether it lies where a sandbox begins with nothing, so that the run itself has put it there: Mesa's cache of shaders is
@@ -62,9 +81,11 @@ pub(super) fn check(inventories: &[Inventory], bounds: &Bounds<'_>, expected: &E
             }
         }
         // A relative one leads wherever the process is; what was loaded from there is looked at above.
-        for entry in inventory.path.iter().filter(|entry| Path::new(entry).is_absolute()) {
-            if !own(Path::new(entry)) {
-                found.escaped(entry, "sys.path", entry);
+        // So does one that is a folder around the run's: `os.path.abspath("../..")`.
+        for entry in inventory.path.iter().map(Path::new).filter(|entry| entry.is_absolute()) {
+            if !own(entry) && !bounds.scratch.starts_with(entry) {
+                let entry = entry.to_string_lossy();
+                found.escaped(&entry, "sys.path", &entry);
             }
         }
         let links = LazyCell::new(|| Links::read(&inventory.mapped, own));
@@ -79,7 +100,7 @@ pub(super) fn check(inventories: &[Inventory], bounds: &Bounds<'_>, expected: &E
             {
                 continue;
             }
-            if bounds.should_bring(file, || links.are_the_systems(path)) {
+            if bounds.should_bring(file, || links.are_the_systems(path, bounds)) {
                 // It works here because this machine has one too.
                 found.push(
                     Kind::Escape,
@@ -135,12 +156,12 @@ pub(super) fn look_at(
             }
             if bounds.is_hidden(path) {
                 found.push(kind, file, &who, "lies in the environment", "in use, though it is not the artifact's");
-            } else if kind == Kind::Escape && bounds.should_bring(file, || links.are_the_systems(path)) {
+            } else if kind == Kind::Escape && bounds.should_bring(file, || links.are_the_systems(path, bounds)) {
                 let other = format!("`{file}`, in place of the one that the artifact should bring");
                 found.push(kind, file_name(file), &who, "is the build machine's", &other);
             } else if is_system(path) || policy.is_system_data(file) || theirs.contains(&leftover::opened(file)) {
                 system.insert(file.clone());
-            } else if !FRESH.iter().any(|start| file.starts_with(start)) {
+            } else if !bounds.is_fresh(path) && !FRESH.iter().any(|start| file.starts_with(start)) {
                 found.push(kind, file, &who, "is not in use", "in use, outside the artifact's tree");
             }
         }
@@ -232,8 +253,14 @@ impl Links {
     /// Whether a library of the system's serves none of the tree's files, which would be the artifact's own to serve: native
     /// code opened it by name, as Qt opens OpenSSL, or what needs it; or one that is left to the system needs it (a driver's
     /// compiler, say), and the loader takes the first of a name for the whole process.
-    fn are_the_systems(&self, library: &Path) -> bool {
-        let is_opened = |file: &Path| !self.tree.needs(file, &self.outside);
+    fn are_the_systems(&self, library: &Path, bounds: &Bounds<'_>) -> bool {
+        let is_opened = |file: &Path| {
+            let users = self.tree.users(file, &self.outside);
+            let (programs, users): (Vec<&PathBuf>, Vec<&PathBuf>) = users.partition(|user| bounds.is_program(user));
+            // Of several processes the one has the system's and the other the artifact's.
+            let is_apart = !programs.is_empty() && self.tree.has_namesake(file);
+            users.is_empty() || is_apart || bounds.is_brought(file, &users)
+        };
         is_opened(library) || self.outside.is_needed(library, |by| is_left(by) || is_opened(by))
     }
 }
@@ -253,9 +280,9 @@ mod tests {
     #[test]
     fn only_the_tree_the_scratch_folder_and_the_system() {
         let inventory = Inventory {
-            prefix: "/s/home/.cache/app-1".into(),
-            path: vec!["/s/home/.cache/app-1/app".into(), "/home/me/src".into()],
-            files: [("a", "/s/home/.cache/app-1/a.py"), ("b", "/usr/lib/python3/dist-packages/b.py")]
+            prefix: "/s/r/home/.cache/app-1".into(),
+            path: ["/s/r/home/.cache/app-1/app", "/s", "/", "../x", "/home/me/src", "/s/r2"].map(Into::into).into(),
+            files: [("a", "/s/r/home/.cache/app-1/a.py"), ("b", "/usr/lib/python3/dist-packages/b.py")]
                 .map(|(module, file)| (module.into(), file.into()))
                 .into(),
             mapped: [
@@ -269,11 +296,19 @@ mod tests {
             ..Inventory::default()
         };
         let hidden = BTreeSet::from([PathBuf::from("/usr/lib/python3")]);
-        let bounds =
-            Bounds { scratch: Path::new("/s"), hidden: &hidden, is_whole: false, libraries: &Libraries::default() };
+        let bounds = Bounds {
+            scratch: Path::new("/s/r"),
+            hidden: &hidden,
+            is_whole: false,
+            libraries: &Libraries::default(),
+            imported: &[],
+        };
         let (escape, differences) = check(&[inventory], &bounds, &Expected::default());
         let subjects: Vec<&str> = differences.iter().map(|difference| difference.subject.as_str()).collect();
-        assert_eq!(subjects, ["b", "/home/me/src", "/opt/py/lib/libpython3.11.so.1.0", "/usr/lib/python3/x.so"]);
+        assert_eq!(
+            subjects,
+            ["b", "/home/me/src", "/s/r2", "/opt/py/lib/libpython3.11.so.1.0", "/usr/lib/python3/x.so"]
+        );
         assert_eq!(escape.unlisted, ["/usr/lib/libz.so.1"]);
     }
 
@@ -283,13 +318,32 @@ mod tests {
         let inventory = Inventory { prefix: "/s/tree".into(), mapped, ..Inventory::default() };
         let hidden = BTreeSet::from([PathBuf::from("/home/me/.venv")]);
         let subjects = |is_whole| {
-            let bounds =
-                Bounds { scratch: Path::new("/s"), hidden: &hidden, is_whole, libraries: &Libraries::default() };
+            let bounds = Bounds {
+                scratch: Path::new("/s"),
+                hidden: &hidden,
+                is_whole,
+                libraries: &Libraries::default(),
+                imported: &[],
+            };
             let (_, differences) = check(std::slice::from_ref(&inventory), &bounds, &Expected::default());
             differences.into_iter().map(|difference| difference.subject).collect::<Vec<_>>()
         };
         assert_eq!(subjects(true), ["/home/me/.venv/x.so", "/srv/x"]);
         assert_eq!(subjects(false), ["/home/me/.cache/mesa/index", "/home/me/.venv/x.so", "/srv/x"]);
+        let seen = Seen { mapped: inventory.mapped.iter().cloned().collect(), ..Seen::default() };
+        let of_a_start = |is_whole| {
+            let bounds = Bounds {
+                scratch: Path::new("/s/r"),
+                hidden: &hidden,
+                is_whole,
+                libraries: &Libraries::default(),
+                imported: &[],
+            };
+            let (differences, _) = look_at("web", &seen, None, &bounds);
+            differences.into_iter().map(|difference| difference.subject).collect::<Vec<_>>()
+        };
+        assert_eq!(of_a_start(true), ["/home/me/.venv/x.so", "/srv/x"]);
+        assert_eq!(of_a_start(false), ["/home/me/.cache/mesa/index", "/home/me/.venv/x.so", "/srv/x"]);
     }
 
     #[test]
@@ -303,8 +357,13 @@ mod tests {
             ..Inventory::default()
         };
         let hidden = BTreeSet::from([PathBuf::from("/home/me/.venv")]);
-        let bounds =
-            Bounds { scratch: Path::new("/s"), hidden: &hidden, is_whole: false, libraries: &Libraries::default() };
+        let bounds = Bounds {
+            scratch: Path::new("/s"),
+            hidden: &hidden,
+            is_whole: false,
+            libraries: &Libraries::default(),
+            imported: &[],
+        };
         let (escape, differences) = check(&[inventory], &bounds, &Expected::default());
         let subjects: Vec<&str> = differences.iter().map(|difference| difference.subject.as_str()).collect();
         assert_eq!(subjects, ["/home/me/.venv/x", "/srv/data", "/home/me/.venv/bin/python", "example.org"]);
@@ -316,9 +375,64 @@ mod tests {
     fn an_environment_that_calls_itself_the_tree_is_no_tree() {
         let inventory = Inventory { prefix: "/home/me/.venv".into(), ..Inventory::default() };
         let hidden = BTreeSet::from([PathBuf::from("/home/me/.venv")]);
-        let bounds =
-            Bounds { scratch: Path::new("/s"), hidden: &hidden, is_whole: false, libraries: &Libraries::default() };
+        let bounds = Bounds {
+            scratch: Path::new("/s"),
+            hidden: &hidden,
+            is_whole: false,
+            libraries: &Libraries::default(),
+            imported: &[],
+        };
         let (_, differences) = check(&[inventory], &bounds, &Expected::default());
         assert_eq!(differences[0].subject, "sys.prefix");
+    }
+
+    #[test]
+    fn what_the_artifact_brings_where_nothing_else_came_first() {
+        let mapped = |files: &[&str]| Inventory {
+            prefix: "/s/tree".into(),
+            mapped: files.iter().map(|file| (*file).to_owned()).collect(),
+            ..Inventory::default()
+        };
+        let users = ["/other/tree/lib/_ssl.so", "/other/tree/lib/_hashlib.so"].map(PathBuf::from);
+        let (hidden, libraries) = (BTreeSet::new(), Libraries::default());
+        let is_brought = |imported: Inventory| {
+            let imported = &[imported];
+            let bounds =
+                Bounds { scratch: Path::new("/s"), hidden: &hidden, is_whole: false, libraries: &libraries, imported };
+            bounds.is_brought(Path::new("/usr/lib/libssl.so.3"), &users.each_ref())
+        };
+        let whole = ["/s/tree/lib/_ssl.so", "/s/tree/lib/_hashlib.so", "/s/tree/lib/libssl.so.3"];
+        assert!(is_brought(mapped(&whole)));
+        assert!(!is_brought(mapped(&whole[..2])), "its own copy was not loaded");
+        assert!(!is_brought(mapped(&whole[1..])), "not for each of the files");
+        assert!(!is_brought(mapped(&[&whole[..], &["/usr/lib/libssl.so.3"]].concat())), "the system's was, too");
+    }
+
+    #[test]
+    fn a_program_and_python_side_by_side() {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = folder.path().canonicalize().unwrap();
+        let own = std::env::current_exe().unwrap();
+        let elf = crate::native::ElfFile::parse(&fs_err::read(&own).unwrap()).unwrap();
+        let library = crate::native::Loader::of_this_machine().find("libc.so.6", &[(&own, &elf)]).unwrap();
+        let link = |from: &Path, name: &str| {
+            let place = tree.join(name);
+            std::os::unix::fs::symlink(from, &place).unwrap();
+            place.to_str().unwrap().to_owned()
+        };
+        let (program, module) = (link(&own, "program"), link(&own, "module.so"));
+        let copy = link(&library, library.file_name().unwrap().to_str().unwrap());
+        let libraries = Libraries { programs: ["program".to_owned()].into(), ..Libraries::default() };
+        let hidden = BTreeSet::new();
+        let bounds = Bounds { scratch: &tree, hidden: &hidden, is_whole: false, libraries: &libraries, imported: &[] };
+        let is_fine = |files: &[&String]| {
+            let systems = library.to_str().unwrap().to_owned();
+            let links = Links::read(files.iter().copied().chain([&systems]), |file| file.starts_with(&tree));
+            links.are_the_systems(&library, &bounds)
+        };
+        assert!(is_fine(&[&program]), "it has no other");
+        assert!(is_fine(&[&program, &module, &copy]));
+        assert!(!is_fine(&[&program, &module]), "nothing else can serve the module");
+        assert!(!is_fine(&[&module, &copy]), "nothing else can have asked for the system's");
     }
 }

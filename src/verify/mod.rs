@@ -264,6 +264,7 @@ fn prove_in(scratch: &Path, plan: &Plan, unpackaged: &Unpackaged, progress: &dyn
         hidden: &ground.hidden,
         is_whole: pair.artifact.sandbox.reason().is_none(),
         libraries: &plan.libraries,
+        imported: &inventories,
     };
     let mut told = Told::new(&bounds, &mut run);
     for (_, done) in done {

@@ -59,6 +59,10 @@ pub struct Libraries {
     /// has none.
     #[serde(default)]
     pub left: BTreeSet<String>,
+    /// Places in the tree of programs, and of libraries of theirs, that take what they need from the system whatever the
+    /// artifact brings.
+    #[serde(default)]
+    pub programs: BTreeSet<String>,
     /// What the proof says of the artifact's libraries, a sentence each.
     pub stated: Vec<String>,
     /// Modules of the standard library whose code packproof changed on purpose.

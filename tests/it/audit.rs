@@ -326,6 +326,22 @@ fn one_path_of_two_distributions() {
     assert_eq!(report.findings[0].evidence[0].text, "on the disk: that of ham");
 }
 
+/// dbt's adapters each bring the `__init__.py` of `dbt`.
+#[test]
+fn two_distributions_of_one_namespace() {
+    let init = "__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n";
+    let typed = format!("{init}# for type checkers\n");
+    let eggs = [("shared/__init__.py", init), ("shared/eggs.py", ""), ("shared/both.py", "a = 1\n")];
+    let ham = [("shared/__init__.py", &*typed), ("shared/ham.py", "")];
+    let app = [("app.py", "import shared.eggs, shared.ham\n")];
+    let site = Site::new().with("eggs", "1.0", "", &eggs).with("ham", "1.0", "", &ham);
+    let report = site.audit(&app);
+    assert_eq!(told(&report), [""; 0]);
+    assert!(report.findings.iter().any(|finding| finding.subject == "eggs,ham"), "it is told with `--all`");
+    let site = site.with("both", "1.0", "", &[("shared/both.py", "a = 22\n")]);
+    assert_eq!(told(&site.audit(&app)), ["warning distribution-overlap both,eggs"]);
+}
+
 #[test]
 fn sources_that_cannot_be_read() {
     let site =

@@ -320,6 +320,20 @@ const WAYS: &[Way] = &[
         }),
     },
     Way {
+        what: "a script's entry point in a submodule that is not there",
+        code: "broken-entry-point",
+        severity: "warning",
+        subject: "console_scripts:x",
+        bad: world(&[("eggs", "", &[("eggs/__init__.py", "")])], &[("app.py", "import eggs\n")], |site| {
+            put(site, "eggs-1.0.dist-info/entry_points.txt", b"[console_scripts]\nx = eggs:cli.main\n");
+        }),
+        good: world(
+            &[("eggs", "", &[("eggs/__init__.py", ""), ("eggs/cli.py", "def main(): ...\n")])],
+            &[("app.py", "import eggs\n")],
+            |site| put(site, "eggs-1.0.dist-info/entry_points.txt", b"[console_scripts]\nx = eggs:cli.main\n"),
+        ),
+    },
+    Way {
         what: "a file that is opened at import and is not there",
         code: "missing-data",
         severity: "warning",

@@ -230,6 +230,8 @@ fn each_fault_of_native_code_has_its_code() {
             ("second", "int shared(void) { return 2; }", &["-fPIC", "-Wl,-soname,libtwice.so.1"]),
             ("third", shared, &["-fPIC", "-Wl,-soname,libmoved.so.1", "-Wl,-rpath,$ORIGIN/a/folder"]),
             ("fourth", shared, &["-fPIC", "-Wl,-soname,libmoved.so.1"]),
+            ("fifth", shared, &["-fPIC", "-Wl,-soname,libprogram.so.1"]),
+            ("sixth", "int shared(void) { return 2; }", &["-fPIC", "-Wl,-soname,libprogram.so.1"]),
             ("foreign", shared, &["-fPIC"]),
         ],
     );
@@ -255,6 +257,14 @@ fn each_fault_of_native_code_has_its_code() {
     set_run_path(&mut bytes, &["$ORIGIN".to_owned()], Tag::Keep).unwrap();
     fs::write(&moved[1], bytes).unwrap();
     link(&[site.join("mover.so").as_os_str(), user.as_os_str(), moved[0].as_os_str()]);
+    // A program with a library of its own.
+    let own = site.join("sixth/libprogram.so.1");
+    fs::rename(site.join("sixth/lib.so"), &own).unwrap();
+    let main = context.at("main.c");
+    fs::write(&main, "int shared(void); int main(void) { return shared(); }").unwrap();
+    let mut program = Command::new("cc");
+    program.arg("-o").arg(site.join("sixth/program")).args([&main, &own]).arg("-Wl,-rpath,$ORIGIN");
+    assert!(program.status().unwrap().success());
     // For another machine.
     let foreign = site.join("foreign/lib.so");
     let mut bytes = fs::read(&foreign).unwrap();
@@ -275,6 +285,7 @@ fn each_fault_of_native_code_has_its_code() {
     has("unhardened", "info", "soft 1.0");
     has("soname-conflict", "warning", "libtwice.so.1");
     assert!(!found.iter().any(|(_, _, subject)| subject == "libmoved.so.1"), "{found:#?}");
+    assert!(!found.iter().any(|(_, _, subject)| subject == "libprogram.so.1"), "no process loads both: {found:#?}");
     assert!(!found.iter().any(|(_, _, subject)| subject == "plain 1.0"), "{found:#?}");
 
     let found = audit(

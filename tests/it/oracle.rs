@@ -80,7 +80,9 @@ fn walk(version: &str, lock: &str) -> Walked {
         without: Without::default(),
     };
     let mut graph = graph::build(&environment, &roots, &Hooks::load(&[]).unwrap(), None).unwrap();
-    graph.ask(&environment, None);
+    // Not `ask`, which has the interpreter confirm what is compared with it here.
+    let questions = graph.begin_to_ask(&environment, None);
+    graph.hear(questions);
     Walked { python, folder, graph }
 }
 

@@ -29,6 +29,11 @@ struct Application {
 
 impl Application {
     fn new() -> Self {
+        Self::of(MAIN, None)
+    }
+
+    /// With a `program` in its distribution, `shapes/tool`.
+    fn of(main: &str, program: Option<&Path>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
         let venv = root.join("venv");
@@ -39,10 +44,15 @@ impl Application {
         write(&site.join("shapes/__init__.py"), "");
         write(&site.join("shapes/late.py"), "class Circle:\n    def area(self):\n        return 3\n");
         write(&info.join("METADATA"), "Metadata-Version: 2.1\nName: shapes\nVersion: 1.0\n");
-        let record =
-            "shapes/__init__.py,,\nshapes/late.py,,\nshapes-1.0.dist-info/METADATA,,\nshapes-1.0.dist-info/RECORD,,\n";
-        write(&info.join("RECORD"), record);
-        write(&root.join("project/main.py"), MAIN);
+        let mut record =
+            "shapes/__init__.py,,\nshapes/late.py,,\nshapes-1.0.dist-info/METADATA,,\nshapes-1.0.dist-info/RECORD,,\n"
+                .to_owned();
+        if let Some(program) = program {
+            fs::copy(program, site.join("shapes/tool")).unwrap();
+            record.push_str("shapes/tool,,\n");
+        }
+        write(&info.join("RECORD"), &record);
+        write(&root.join("project/main.py"), main);
         let overrides = Overrides { python: Some(venv.join("bin/python")), ..Overrides::default() };
         let mut project = Project::open(&root.join("project/main.py"), &overrides, &Silent).unwrap();
         let plan = project.plan().unwrap();
@@ -71,6 +81,53 @@ fn a_packed_application_is_proved() {
     }
     assert_eq!(proof.verdict, Verdict::Proved, "{}", text(&proof));
     assert!(proof.imports.checked > 0 && proof.imports.same == proof.imports.checked);
+}
+
+/// Qt opens OpenSSL by its name, and `_ssl` then gets the system's: a loader takes the first of a name.
+#[test]
+fn a_library_of_the_systems_that_was_opened_first_may_serve_the_artifacts_files() {
+    let main = r#"
+import ctypes, os, time
+for folder in ("/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu", "/usr/lib64"):
+    path = os.path.join(folder, "libbz2.so.1.0")
+    if os.path.exists(path):
+        ctypes.CDLL(path)
+        break
+import bz2
+time.sleep(2)
+print(len(bz2.compress(b"x")))
+"#;
+    let application = Application::of(main, None);
+    let proof = application.prove();
+    if !is_isolated(&proof) {
+        return;
+    }
+    assert_eq!(proof.verdict, Verdict::Proved, "{}", text(&proof));
+    if !proof.run.in_use.values().any(|seen| seen.mapped.iter().any(|file| file.contains("/libbz2.so.1.0"))) {
+        crate::support::skipped("libbz2.so.1.0 of the system's");
+    }
+}
+
+/// cmake, node and clang-format come in wheels, and need the system's libstdc++ whatever the artifact brings.
+#[test]
+fn a_program_in_the_tree_takes_its_libraries_from_the_system() {
+    let program = Path::new("/usr/bin/bzip2");
+    if !fs::read(program).is_ok_and(|bytes| bytes.windows(9).any(|part| part == b"libbz2.so")) {
+        return crate::support::skipped("bzip2 with a shared library");
+    }
+    let main = r#"
+import bz2, os, shapes, subprocess, time
+tool = subprocess.Popen([os.path.join(os.path.dirname(shapes.__file__), "tool")], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+time.sleep(2)
+print(bz2.decompress(tool.communicate(b"x")[0]))
+"#;
+    let application = Application::of(main, Some(program));
+    let packed = &application.plan.planned.native.closure.packed;
+    assert!(packed.keys().any(|name| name.starts_with("libbz2")), "Python's own needs it");
+    let proof = application.prove();
+    if is_isolated(&proof) {
+        assert_eq!(proof.verdict, Verdict::Proved, "{}", text(&proof));
+    }
 }
 
 #[test]

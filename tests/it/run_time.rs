@@ -120,6 +120,41 @@ describe(left)
     assert_eq!(told(&site.audit(&[("app.py", "from eggs.left import sin\n")])), ["error missing-name eggs.left"]);
 }
 
+/// Helpers that find out by the frame who calls them (atpublic for ibis, `find_current_module` of astropy), and one that goes
+/// through `sys.modules` by a table (AccessControl): no statement of the module that gets the names tells of them.
+#[test]
+fn names_that_statements_do_not_tell_are_asked_for_before_they_are_called_missing() {
+    let helper = "\
+import math, sys
+def public(**names):
+    sys._getframe(1).f_globals.update(names)
+def fill(names, module):
+    for name in names:
+        setattr(module, name, getattr(math, name))
+def caller():
+    return sys.modules[sys._getframe(1).f_globals['__name__']]
+for name, names in {'eggs.planted': ['cos']}.items():
+    __import__(name)
+    module = sys.modules[name]
+    for each in names:
+        setattr(module, each, getattr(math, each))
+";
+    let files = [
+        ("eggs/__init__.py", "from . import helper\n"),
+        ("eggs/helper.py", helper),
+        ("eggs/framed.py", "from eggs.helper import public\npublic(spam=1)\n"),
+        ("eggs/constants.py", "from . import helper\nhelper.fill(['sin'], helper.caller())\n"),
+        ("eggs/planted.py", ""),
+        ("eggs/broken.py", "raise RuntimeError\n"),
+    ];
+    let site = Site::new().with("eggs", "1.0", "", &files);
+    let found = "from eggs.framed import spam\nfrom eggs.constants import sin\nfrom eggs.planted import cos\n";
+    assert_eq!(told(&site.audit(&[("app.py", found)])), [""; 0]);
+    let lacking = "from eggs.framed import ham\nfrom eggs.constants import tan\nfrom eggs.broken import any\n";
+    let alarms = ["eggs.broken", "eggs.constants", "eggs.framed"].map(|module| format!("error missing-name {module}"));
+    assert_eq!(told(&site.audit(&[("app.py", lacking)])), alarms);
+}
+
 /// langchain-core does so for its prompts: what type checkers are shown is what `__getattr__` imports.
 #[test]
 fn a_name_that_is_imported_when_it_is_asked_for() {

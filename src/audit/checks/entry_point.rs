@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::place::title;
 use super::super::{Context, Evidence, FAR, Finding, Severity, Sink};
+use crate::environment::{Distribution, EntryPoint};
 use crate::graph::{Lookup, Origin};
 
 pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
@@ -23,6 +24,10 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
             let Some(id) = graph.find(module.trim()) else { continue };
             let first = attribute.trim().split('.').next().unwrap_or_default();
             if first.is_empty() || graph.lookup(id, first) != Lookup::NotBound {
+                continue;
+            }
+            // `from pkg import cli`, as the script that an installer makes has it, imports `pkg.cli`; `EntryPoint.load` does not.
+            if is_script(point) && has_submodule(dist, module.trim(), first) {
                 continue;
             }
             sink.push(
@@ -46,4 +51,14 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
             );
         }
     }
+}
+
+fn is_script(point: &EntryPoint) -> bool {
+    matches!(&*point.group, "console_scripts" | "gui_scripts")
+}
+
+fn has_submodule(dist: &Distribution, package: &str, name: &str) -> bool {
+    let stem = format!("{}/{name}", package.replace('.', "/"));
+    let is_it = |path: &str| path.strip_prefix(&*stem).is_some_and(|rest| rest.starts_with(['.', '/']));
+    dist.files.iter().any(|entry| is_it(&entry.path))
 }

@@ -142,8 +142,9 @@ fn needs(context: &Context<'_>, native: &Native<'_>, place: &str, elf: &ElfFile)
 fn conflicts(context: &Context<'_>, native: &Native<'_>, sink: &mut Sink) {
     let facts = &native.planned.native;
     let wanted: BTreeSet<&str> = facts.files.values().flat_map(|elf| &elf.needed).map(String::as_str).collect();
+    let python = loaded_into_python(native);
     let mut by_name: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (place, elf) in &facts.files {
+    for (place, elf) in facts.files.iter().filter(|(place, _)| python.contains(*place)) {
         if let Some(soname) = elf.soname.as_deref().filter(|soname| wanted.contains(soname)) {
             by_name.entry(soname).or_default().push(place);
         }
@@ -194,6 +195,19 @@ fn conflicts(context: &Context<'_>, native: &Native<'_>, sink: &mut Sink) {
             },
         );
     }
+}
+
+/// What the interpreter's process may load: all but programs (semgrep's core, node) and what they alone need, which meets
+/// nothing of Python's.
+fn loaded_into_python(native: &Native<'_>) -> BTreeSet<String> {
+    let facts = &native.planned.native;
+    let needed: BTreeSet<&String> = facts.closure.edges.values().flatten().collect();
+    let is_interpreter = |place: &str| entry(native, place).is_some_and(|entry| entry.origin == Origin::Interpreter);
+    let roots = facts
+        .files
+        .iter()
+        .filter(|(place, elf)| is_interpreter(place) || elf.interpreter.is_none() && !needed.contains(*place));
+    facts.closure.with_libraries(roots.map(|(place, _)| place.clone()))
 }
 
 /// What makes it another library than one of the same name.

@@ -30,6 +30,8 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
         }
     }
     for clashes in clashes.into_values() {
+        let (shared, other): (Vec<_>, Vec<_>) = clashes.into_iter().partition(Clash::is_meant);
+        let (severity, clashes) = if other.is_empty() { (Severity::Info, shared) } else { (Severity::Warning, other) };
         let Some(Clash { first, second, .. }) = clashes.first() else { continue };
         let evidence = few(clashes.iter(), 3, |clash| {
             context.places.evidence(&clash.file, 0, format!("on the disk: {}", clash.on_disk()))
@@ -38,7 +40,7 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
             FAR,
             Finding {
                 code: "distribution-overlap",
-                severity: Severity::Warning,
+                severity,
                 subject: format!("{},{}", first.name, second.name),
                 message: format!(
                     "{} and {} install the same paths with different content",
@@ -46,9 +48,9 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
                     title(second)
                 ),
                 evidence,
-                cure: Some(
-                    "install only one of the two: which of them wins depends on the order of installation".to_owned(),
-                ),
+                cure: (severity == Severity::Warning).then(|| {
+                    "install only one of the two: which of them wins depends on the order of installation".to_owned()
+                }),
             },
         );
     }
@@ -63,6 +65,14 @@ struct Clash<'a> {
 }
 
 impl Clash<'_> {
+    /// An `__init__.py` that makes a namespace of its package, as each distribution with a part of the namespace has one:
+    /// it need not be the same text in each.
+    fn is_meant(&self) -> bool {
+        self.file.ends_with("__init__.py")
+            && fs_err::read_to_string(&self.file)
+                .is_ok_and(|text| ["extend_path(", "declare_namespace("].iter().any(|call| text.contains(call)))
+    }
+
     /// Told by the size, where the two differ in it.
     fn on_disk(&self) -> String {
         let size = fs_err::metadata(&self.file).map(|metadata| metadata.len()).ok();

@@ -31,6 +31,8 @@ text = open(HERE / 'l') if known else known and open(HERE / 'm')
 if known:
     PLACE = HERE / 'n'
 open(PLACE)
+one = ctypes.CDLL(str(HERE / 'libo.so'))
+two = cdll.LoadLibrary(os.path.join(UP, 'libp.so'))
 ";
     let shown = |site: &DataSite| {
         let path = &site.path;
@@ -66,6 +68,8 @@ open(PLACE)
     22 file -1 m
     24 file -1 n
     25 file -1 n
+    26 file -1 libo.so !
+    27 file -2 libp.so !
     "#);
     let text = "\
 app = Flask(__name__)

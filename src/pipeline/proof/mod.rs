@@ -111,6 +111,7 @@ fn libraries(planned: &Planned) -> verify::Libraries {
         packed: packed.flatten().collect(),
         opened: opened.flatten().collect(),
         left: left_to_system,
+        programs: closure.programs.clone(),
         stated,
         changed,
     }
