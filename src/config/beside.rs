@@ -50,6 +50,10 @@ impl Declared {
         }
     }
 
+    pub(super) fn has_no_command(&self) -> bool {
+        self.commands().is_empty()
+    }
+
     /// By name; what is no entry point is left to those who install it.
     fn commands(&self) -> Vec<Command> {
         let command = |(name, value): (&String, &String)| {

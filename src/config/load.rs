@@ -21,6 +21,9 @@ impl Config {
     pub fn load(target: &Path, overrides: &Overrides) -> Result<Self, Error> {
         let target = fs::canonicalize(target).map_err(|source| Error::Target { path: target.to_owned(), source })?;
         let script = target.is_file().then(|| target.clone());
+        if script.as_ref().is_some_and(|script| is_archive(script)) {
+            return Err(Error::Archive { path: target });
+        }
         let root = match &script {
             Some(script) => script.parent().unwrap_or(Path::new("/")).to_owned(),
             None => target,
@@ -29,6 +32,14 @@ impl Config {
         let raw = file.parse()?;
         Resolver { root: &root, file: &file }.resolve(raw, script, overrides)
     }
+}
+
+const MAIN: &str = "__main__.py";
+
+/// A zip application (PEP 441): any text may stand before the archive.
+fn is_archive(file: &Path) -> bool {
+    let is_source = file.extension().is_some_and(|extension| extension == "py" || extension == "pyw");
+    !is_source && fs::File::open(file).is_ok_and(|file| zip::ZipArchive::new(file).is_ok())
 }
 
 /// A configuration file's text, and where it came from.
@@ -98,6 +109,8 @@ impl Resolver<'_> {
         let mut path = self.folders(&raw.runner.path)?;
         let (entry, command) = if let Some(entry) = self.entry(&raw.runner, script, overrides)? {
             (entry, None)
+        } else if let Some(script) = self.main_of_folder(&declared) {
+            (Entry::Script(script), None)
         } else {
             let Command { name, module, function } = self.command(&raw.runner, &declared)?;
             path.extend(source_folder(self.root, &module).filter(|folder| !path.contains(folder)));
@@ -142,6 +155,12 @@ impl Resolver<'_> {
             });
             Error::NoEntry { root: self.root.to_owned(), commands: shown.collect() }
         })
+    }
+
+    /// What `python DIR` would run, where the project installs no command.
+    fn main_of_folder(&self, declared: &Declared) -> Option<PathBuf> {
+        let main = self.root.join(MAIN);
+        (declared.has_no_command() && main.is_file()).then_some(main)
     }
 
     /// What the command line or the configuration names.
@@ -201,6 +220,11 @@ impl Resolver<'_> {
                 .ok_or_else(|| self.file.invalid(name.span(), format!("`{}`: {rule}", name.get_ref())));
         }
         let of_entry = || match entry {
+            // Called after the folder that it is the main part of.
+            Entry::Script(path) if path.ends_with(MAIN) => {
+                let folder = path.parent().and_then(Path::file_name);
+                folder.unwrap_or_default().to_string_lossy().into_owned()
+            }
             Entry::Script(path) => path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
             Entry::Module(module) | Entry::Function { module, .. } => module.top_level().to_owned(),
         };
@@ -455,6 +479,18 @@ mod tests {
         assert_eq!((config.runner.name.as_str(), config.starts), ("app", Vec::new()));
         let error = Config::load(folder.path(), &overrides).unwrap_err();
         assert!(matches!(error, Error::NoEntry { .. }));
+
+        let folder = project(&[("tool/__main__.py", ""), ("app.pyz", "")]);
+        let runner = Config::load(&folder.path().join("tool"), &overrides).unwrap().runner;
+        assert_eq!(runner.name, "tool");
+        assert!(matches!(runner.entry, Entry::Script(script) if script.ends_with("tool/__main__.py")));
+        let archive = folder.path().join("app.pyz");
+        let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        zip.start_file("__main__.py", zip::write::SimpleFileOptions::default()).unwrap();
+        let bytes = zip.finish().unwrap().into_inner();
+        fs::write(&archive, [b"#!/usr/bin/env python3\n", &bytes[..]].concat()).unwrap();
+        let error = Config::load(&archive, &overrides).unwrap_err().to_string();
+        assert!(error.contains("is a zip archive") && error.contains("name the folder"), "{error}");
     }
 
     #[test]

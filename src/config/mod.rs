@@ -235,6 +235,11 @@ pub const STOP_SIGNALS: &[&str] = &["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "S
 pub enum Error {
     #[error("`{}` cannot be opened", path.display())]
     Target { path: PathBuf, source: std::io::Error },
+    #[error(
+        "`{}` is a zip archive, and no script: unpack it (`python3 -m zipfile -e FILE FOLDER`), and name the folder",
+        path.display()
+    )]
+    Archive { path: PathBuf },
     #[error("`{}` cannot be read", path.display())]
     Unreadable { path: PathBuf, source: std::io::Error },
     #[error("`{}` is not valid: {error}", path.display())]
@@ -246,7 +251,7 @@ pub enum Error {
     #[error("`{}`, line {line}: {message}\n  | {text}", path.display())]
     Invalid { path: PathBuf, line: usize, text: String, message: String },
     #[error(
-        "nothing says what `{}` runs: name the script (`packproof build main.py`), a package (`--module PKG`), or set \
+        "nothing says what `{}` runs: name the script (`packproof build main.py`), a folder with `__main__.py`, a package (`--module PKG`), or set \
          `[runner] entry` in packproof.toml{commands}",
         root.display()
     )]

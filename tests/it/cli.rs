@@ -41,7 +41,7 @@ fn what_is_no_project() {
     exit code: 2
     ----- stdout -----
     ----- stderr -----
-    error: nothing says what `[ROOT]` runs: name the script (`packproof build main.py`), a package (`--module PKG`), or set `[runner] entry` in packproof.toml
+    error: nothing says what `[ROOT]` runs: name the script (`packproof build main.py`), a folder with `__main__.py`, a package (`--module PKG`), or set `[runner] entry` in packproof.toml
     ");
     context.write("main.py", "print(1)\n");
     insta::assert_snapshot!(context.run(&["audit", "main.py"]), @r"
