@@ -64,6 +64,13 @@ pub struct EntryPoint {
     pub value: String,
 }
 
+impl EntryPoint {
+    /// Whether an installer makes a command of it, rather than some code asking for its group.
+    pub fn is_script(&self) -> bool {
+        matches!(&*self.group, "console_scripts" | "gui_scripts")
+    }
+}
+
 /// Every distribution that `importlib.metadata` would find on the interpreter's `sys.path`, sorted by name.
 pub(super) fn read_all(facts: &Facts) -> Result<(Vec<Distribution>, Vec<Note>), Error> {
     let mut found = Vec::new();

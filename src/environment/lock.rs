@@ -27,6 +27,7 @@ pub(super) struct Wanted {
     pub(super) python: Option<(usize, String)>,
     /// Markers (PEP 508) of which one has to hold.
     pub(super) environments: Vec<String>,
+    /// Of the first of them.
     pub(super) line: usize,
 }
 

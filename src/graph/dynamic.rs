@@ -137,9 +137,7 @@ pub(super) fn groups(environment: &Environment) -> BTreeMap<String, BTreeSet<(St
     let mut groups: BTreeMap<String, BTreeSet<(String, ModuleName)>> = BTreeMap::new();
     for point in environment.distributions.iter().flat_map(|dist| &dist.entry_points) {
         let module = point.value.split([':', '[']).next().unwrap_or_default().trim();
-        if let (Ok(module), false) =
-            (ModuleName::new(module), matches!(&*point.group, "console_scripts" | "gui_scripts"))
-        {
+        if let (Ok(module), false) = (ModuleName::new(module), point.is_script()) {
             groups.entry(point.group.clone()).or_default().insert((point.name.clone(), module));
         }
     }

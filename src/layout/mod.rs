@@ -223,24 +223,21 @@ pub fn plan(
         EnvironmentSource::Lock(_) => BTreeSet::new(),
         EnvironmentSource::Python(_) => unneeded::seeds(environment, &reached.distributions),
     };
-    let unreached = unneeded::unreached(environment, reached, &config.audit.declared);
+    let excluded = &config.runner.exclude.distributions;
+    let mut unreached = unneeded::unreached(environment, reached, &config.audit.declared);
+    unreached.retain(|dist| !seeds.contains(dist) && !excluded.contains(dist));
+    let pruned = if config.runner.prune { std::mem::take(&mut unreached) } else { BTreeSet::new() };
     left_out.extend(seeds.iter().map(|seed| LeftOut {
         what: seed.to_string(),
         why: "an installer's own distribution that nothing reaches or requires",
     }));
-    let others = || unreached.difference(&seeds).filter(|dist| !config.runner.exclude.distributions.contains(*dist));
-    if config.runner.prune {
-        let why = "nothing imports or requires it (prune)";
-        left_out.extend(others().map(|dist| LeftOut { what: dist.to_string(), why }));
-    }
+    let why = "nothing imports or requires it (prune)";
+    left_out.extend(pruned.iter().map(|dist| LeftOut { what: dist.to_string(), why }));
     let named = "`[runner] exclude` names it";
-    left_out
-        .extend(config.runner.exclude.distributions.iter().map(|dist| LeftOut { what: dist.to_string(), why: named }));
+    left_out.extend(excluded.iter().map(|dist| LeftOut { what: dist.to_string(), why: named }));
     let modules = config.runner.exclude.modules.iter();
     left_out.extend(modules.map(|module| LeftOut { what: format!("the module `{module}`"), why: named }));
-    let mut absent = seeds.clone();
-    absent.extend(config.runner.exclude.distributions.iter().cloned());
-    absent.extend(config.runner.prune.then(others).into_iter().flatten().cloned());
+    let absent: BTreeSet<DistName> = seeds.into_iter().chain(pruned).chain(excluded.iter().cloned()).collect();
     distributions::add(&mut builder, environment, &places, &absent, name, trees, without)?;
     let data = reached.data.iter().filter(|(dist, _)| !absent.contains(dist));
     distributions::data(&mut builder, data, facts)?;
@@ -253,7 +250,6 @@ pub fn plan(
     // Last, when every file is as it will be packed.
     record::adapt(&mut builder)?;
 
-    let unreached = if config.runner.prune { BTreeSet::new() } else { others().cloned().collect() };
     let places = places.all().to_vec();
     Ok(Planned { layout: builder.finish(), interpreter, entry, places, left_out, unreached, native })
 }

@@ -37,9 +37,9 @@ pub(super) fn unreached(environment: &Environment, reached: &Reached, declared: 
         roots.insert(name);
     }
     let is_wanted = |dist: &&Distribution| {
-        reached.distributions.contains(&dist.name)
-            || runs_at_start(dist)
-            || reached.asks_for_any_plugin && is_plugin(dist)
+        // What others look for under a name, beside what it can be called by.
+        let is_plugin = || dist.entry_points.iter().any(|point| !point.is_script());
+        reached.distributions.contains(&dist.name) || runs_at_start(dist) || reached.asks_for_any_plugin && is_plugin()
     };
     roots.extend(environment.distributions.iter().filter(is_wanted).map(|dist| dist.name.clone()));
     let kept = requirements.closure(&roots, false);
@@ -53,9 +53,4 @@ fn runs_at_start(dist: &Distribution) -> bool {
     let is_it = |path: &str| !path.contains('/') && (path.ends_with(".pth") || path.ends_with(".start"));
     // What keeps the standard library's `distutils` out of the way for setuptools' own does nothing for anybody else.
     dist.name.as_str() != "setuptools" && dist.files.iter().any(|file| is_it(&file.path))
-}
-
-/// Whether it has something under a name that others look for, beside what it can be called by.
-fn is_plugin(dist: &Distribution) -> bool {
-    dist.entry_points.iter().any(|point| !matches!(&*point.group, "console_scripts" | "gui_scripts"))
 }

@@ -275,7 +275,14 @@ fn file_name(path: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
+
+    fn bounds<'a>(scratch: &'a str, hidden: &'a BTreeSet<PathBuf>, is_whole: bool) -> Bounds<'a> {
+        static NONE: LazyLock<Libraries> = LazyLock::new(Libraries::default);
+        Bounds { scratch: Path::new(scratch), hidden, is_whole, libraries: &NONE, imported: &[] }
+    }
 
     #[test]
     fn only_the_tree_the_scratch_folder_and_the_system() {
@@ -296,13 +303,7 @@ mod tests {
             ..Inventory::default()
         };
         let hidden = BTreeSet::from([PathBuf::from("/usr/lib/python3")]);
-        let bounds = Bounds {
-            scratch: Path::new("/s/r"),
-            hidden: &hidden,
-            is_whole: false,
-            libraries: &Libraries::default(),
-            imported: &[],
-        };
+        let bounds = bounds("/s/r", &hidden, false);
         let (escape, differences) = check(&[inventory], &bounds, &Expected::default());
         let subjects: Vec<&str> = differences.iter().map(|difference| difference.subject.as_str()).collect();
         assert_eq!(
@@ -318,13 +319,7 @@ mod tests {
         let inventory = Inventory { prefix: "/s/tree".into(), mapped, ..Inventory::default() };
         let hidden = BTreeSet::from([PathBuf::from("/home/me/.venv")]);
         let subjects = |is_whole| {
-            let bounds = Bounds {
-                scratch: Path::new("/s"),
-                hidden: &hidden,
-                is_whole,
-                libraries: &Libraries::default(),
-                imported: &[],
-            };
+            let bounds = bounds("/s", &hidden, is_whole);
             let (_, differences) = check(std::slice::from_ref(&inventory), &bounds, &Expected::default());
             differences.into_iter().map(|difference| difference.subject).collect::<Vec<_>>()
         };
@@ -332,13 +327,7 @@ mod tests {
         assert_eq!(subjects(false), ["/home/me/.cache/mesa/index", "/home/me/.venv/x.so", "/srv/x"]);
         let seen = Seen { mapped: inventory.mapped.iter().cloned().collect(), ..Seen::default() };
         let of_a_start = |is_whole| {
-            let bounds = Bounds {
-                scratch: Path::new("/s/r"),
-                hidden: &hidden,
-                is_whole,
-                libraries: &Libraries::default(),
-                imported: &[],
-            };
+            let bounds = bounds("/s/r", &hidden, is_whole);
             let (differences, _) = look_at("web", &seen, None, &bounds);
             differences.into_iter().map(|difference| difference.subject).collect::<Vec<_>>()
         };
@@ -357,13 +346,7 @@ mod tests {
             ..Inventory::default()
         };
         let hidden = BTreeSet::from([PathBuf::from("/home/me/.venv")]);
-        let bounds = Bounds {
-            scratch: Path::new("/s"),
-            hidden: &hidden,
-            is_whole: false,
-            libraries: &Libraries::default(),
-            imported: &[],
-        };
+        let bounds = bounds("/s", &hidden, false);
         let (escape, differences) = check(&[inventory], &bounds, &Expected::default());
         let subjects: Vec<&str> = differences.iter().map(|difference| difference.subject.as_str()).collect();
         assert_eq!(subjects, ["/home/me/.venv/x", "/srv/data", "/home/me/.venv/bin/python", "example.org"]);
@@ -375,13 +358,7 @@ mod tests {
     fn an_environment_that_calls_itself_the_tree_is_no_tree() {
         let inventory = Inventory { prefix: "/home/me/.venv".into(), ..Inventory::default() };
         let hidden = BTreeSet::from([PathBuf::from("/home/me/.venv")]);
-        let bounds = Bounds {
-            scratch: Path::new("/s"),
-            hidden: &hidden,
-            is_whole: false,
-            libraries: &Libraries::default(),
-            imported: &[],
-        };
+        let bounds = bounds("/s", &hidden, false);
         let (_, differences) = check(&[inventory], &bounds, &Expected::default());
         assert_eq!(differences[0].subject, "sys.prefix");
     }

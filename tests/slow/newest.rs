@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 
 use crate::context::TestContext;
-use crate::support::{run, text, write_executable};
+use crate::support::{run, skipped, text, write_executable};
 use crate::userlands::userland;
 use crate::{marshalled, turn};
 
@@ -114,6 +114,10 @@ fn check(root: &Path, version: &str) {
 #[expect(clippy::print_stderr, reason = "the table is the result")]
 fn interpreters_of_the_next_release() {
     if !turn("newest") {
+        return;
+    }
+    if !rustix::process::geteuid().is_root() {
+        skipped("root");
         return;
     }
     let Some(root) = userland("testing", &["python3.14-venv", "python3.15-venv"]) else { return };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::place::title;
 use super::super::{Context, Evidence, FAR, Finding, Severity, Sink};
-use crate::environment::{Distribution, EntryPoint};
+use crate::environment::Distribution;
 use crate::graph::{Lookup, Origin};
 
 pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
@@ -27,7 +27,7 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
                 continue;
             }
             // `from pkg import cli`, as the script that an installer makes has it, imports `pkg.cli`; `EntryPoint.load` does not.
-            if is_script(point) && has_submodule(dist, module.trim(), first) {
+            if point.is_script() && has_submodule(dist, module.trim(), first) {
                 continue;
             }
             sink.push(
@@ -51,10 +51,6 @@ pub(in crate::audit) fn check(context: &Context<'_>, sink: &mut Sink) {
             );
         }
     }
-}
-
-fn is_script(point: &EntryPoint) -> bool {
-    matches!(&*point.group, "console_scripts" | "gui_scripts")
 }
 
 fn has_submodule(dist: &Distribution, package: &str, name: &str) -> bool {
